@@ -1,0 +1,54 @@
+# Everything a newcomer types. Needs Python 3.11 to 3.13 and make; the rest is installed into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up down test test-unit check format lock clean
+
+help: ## show this help
+	@echo "Lakehouse Lab Data Emulator. Start with 'make demo'."
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## create .venv with exactly what requirements.lock pins
+
+$(INSTALLED): requirements.lock setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed, $(PYTHON) is {v[0]}.{v[1]}: run make PYTHON=python3.12 ...")'
+	@$(PYTHON) -m venv --clear $(VENV) || { echo "$(PYTHON) cannot create virtual environments (on Debian: apt-get install python3-venv)"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.lock)"
+	@VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet requirements.lock
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --editable .
+	@touch $@
+
+demo: $(INSTALLED) ## run the article's DAG for real on a throw-away stack, and count what it wrote
+	@$(BIN)/data-emulator demo
+
+up: $(INSTALLED) ## start the stack (S3, Kafka, the service, Airflow), print its addresses and leave it running
+	@$(BIN)/data-emulator stack up --airflow
+
+down: $(INSTALLED) ## stop the stack that 'make up' started
+	@$(BIN)/data-emulator stack down
+
+test: $(INSTALLED) ## run every test, those on a real store, broker and Airflow among them
+	@$(BIN)/python -m pytest
+
+test-unit: $(INSTALLED) ## run the tests that need no server
+	@$(BIN)/python -m pytest -m "not integration and not e2e"
+
+check: $(INSTALLED) ## lint (ruff), type-check (mypy --strict) and hold the architecture (import-linter)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(INSTALLED) ## format and fix what ruff can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: $(INSTALLED) ## pin anew what make, CI and the images install
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade --custom-compile-command "make lock" setup.cfg -o requirements.lock
+
+clean: ## remove what make installed and what the stacks left behind
+	rm -rf $(VENV) .lab .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
