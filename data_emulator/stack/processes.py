@@ -1,0 +1,239 @@
+"""Starting the servers of a stack as child processes, waiting until they are ready, and ending every one of them."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from data_emulator.stack import sessions
+from data_emulator.stack.sessions import Session
+
+_PROBE_INTERVAL_S = 0.1
+_LOG_TAIL_LINES = 20
+_LOG_TAIL_BYTES = 16_384
+
+
+class StackError(Exception):
+    """Something about the stack that its user can act on; the base of the errors of this package."""
+
+
+class ServerDiedError(StackError):
+    """A server ended while it was being started; `log_tail` holds the last lines it logged."""
+
+    def __init__(self, name: str, returncode: int, log_path: Path) -> None:
+        self.log_tail = read_tail(log_path)
+        super().__init__(
+            f"{name} ended with exit status {returncode} while it was starting. The end of its log, {log_path}:\n"
+            f"{self.log_tail}"
+        )
+
+
+class ServerNotReadyError(StackError):
+    """A server was started and runs, and was not ready in the time given to it."""
+
+    def __init__(self, name: str, timeout_s: float, log_path: Path) -> None:
+        super().__init__(
+            f"{name} was not ready after {timeout_s:.0f} s. The end of its log, {log_path}:\n{read_tail(log_path)}"
+        )
+
+
+class StoppedError(StackError):
+    """The supervisor was told to stop while a server was being started."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to run: `env` comes on top of this process's environment and, holding secrets, is kept out of the repr."""
+
+    name: str
+    argv: tuple[str, ...]
+    log_path: Path
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cwd: Path | None = None
+
+
+@dataclass(frozen=True)
+class Child:
+    """A process that a supervisor started: its name, its session, and where it logs."""
+
+    name: str
+    session: Session
+    log_path: Path
+    process: "subprocess.Popen[bytes]" = field(repr=False, compare=False)
+
+    def is_running(self) -> bool:
+        """Tell whether the process itself, not only a child of it, still runs."""
+        return self.process.poll() is None
+
+
+class Supervisor:
+    """Starts child processes, each in a session of its own, and ends them all.
+
+    `state_path`, when given, always holds the sessions that run, so that another process can end them with
+    `stop_recorded`. With `guarded`, a small guard process ends them when this process dies without doing so, kill -9
+    included; without it they outlive this process.
+
+    Methods may be called from several threads; a `stop_all` makes a `start` in another thread raise StoppedError.
+    """
+
+    def __init__(self, state_path: Path | None = None, *, guarded: bool) -> None:
+        self._state_path = state_path
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._children: list[Child] = []
+        self._guard: subprocess.Popen[bytes] | None = None
+        if guarded:
+            self._guard = subprocess.Popen(
+                [sys.executable, "-m", "data_emulator.stack.guard"],
+                stdin=subprocess.PIPE,
+                start_new_session=True,
+                # The guard's modules must be found from whatever folder this process was started in.
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            )
+
+    def start(self, command: Command, is_ready: Callable[[], bool], *, timeout_s: float) -> Child:
+        """Run `command`, wait until `is_ready()` says so, and return the child.
+
+        Raises ServerDiedError as soon as the child ends, ServerNotReadyError after `timeout_s` seconds (the child is
+        ended then), and StoppedError when `stop_all` is called meanwhile.
+        """
+        child = self.launch(command)
+        deadline = time.monotonic() + timeout_s
+        while not is_ready() or not child.is_running():
+            returncode = child.process.poll()
+            if returncode is not None:
+                self.kill(child)
+                raise ServerDiedError(child.name, returncode, child.log_path)
+            if time.monotonic() >= deadline:
+                self.kill(child)
+                raise ServerNotReadyError(child.name, timeout_s, child.log_path)
+            if self._stopped.wait(_PROBE_INTERVAL_S):
+                raise StoppedError(f"{child.name} was stopped while it was starting")
+        return child
+
+    def launch(self, command: Command) -> Child:
+        """Run `command` without waiting for anything. Raises StoppedError after `stop_all`."""
+        command.log_path.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock, command.log_path.open("ab") as log:
+            if self._stopped.is_set():
+                raise StoppedError(f"{command.name} was not started: the stack is stopping")
+            process = subprocess.Popen(  # noqa: S603 - what the stack itself composed, and no shell
+                command.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=_environment(command),
+                cwd=command.cwd,
+                start_new_session=True,
+            )
+            child = Child(command.name, Session.led_by(process.pid), command.log_path, process)
+            self._children.append(child)
+            self._record()
+        return child
+
+    def run(self, command: Command, *, timeout_s: float) -> None:
+        """Run `command` to its end.
+
+        Raises ServerDiedError for an exit status other than 0, ServerNotReadyError after `timeout_s` seconds, and
+        StoppedError when `stop_all` is called meanwhile.
+        """
+        child = self.launch(command)
+        deadline = time.monotonic() + timeout_s
+        while (returncode := child.process.poll()) is None:
+            if time.monotonic() >= deadline:
+                self.kill(child)
+                raise ServerNotReadyError(child.name, timeout_s, child.log_path)
+            if self._stopped.wait(_PROBE_INTERVAL_S):
+                raise StoppedError(f"{child.name} was stopped while it ran")
+        self.kill(child)
+        if returncode != 0:
+            raise ServerDiedError(child.name, returncode, child.log_path)
+
+    def stop(self, child: Child, *, grace_s: float = 10) -> None:
+        """End `child` and all that it started, by SIGTERM, and by SIGKILL after `grace_s` seconds."""
+        self._end([child], grace_s)
+
+    def kill(self, child: Child) -> None:
+        """End `child` and all that it started by SIGKILL, as a crash would."""
+        self._end([child], 0)
+
+    def stop_all(self, *, grace_s: float = 10) -> None:
+        """End everything and start nothing any more. Safe to call again, and from a signal's exception handler."""
+        with self._lock:
+            self._stopped.set()
+            children = list(self._children)
+        self._end(children, grace_s)
+        if self._guard is not None and self._guard.stdin is not None:
+            self._guard.stdin.close()  # With no session left to end, the guard ends at once.
+            self._guard.wait()
+
+    def _end(self, children: list[Child], grace_s: float) -> None:
+        reaper = threading.Thread(target=_reap, args=(children,), daemon=True)
+        reaper.start()
+        sessions.end([child.session for child in children], grace_s=grace_s)
+        reaper.join()
+        with self._lock:
+            self._children = [child for child in self._children if child not in children]
+            self._record()
+
+    def _record(self) -> None:
+        """Write down what runs, for the guard and in the state file."""
+        state = [{"name": child.name, **dataclasses.asdict(child.session)} for child in self._children]
+        if self._guard is not None and self._guard.stdin is not None:
+            _write_line(self._guard.stdin, json.dumps(state))
+        if self._state_path is not None:
+            temporary = self._state_path.with_suffix(".new")
+            temporary.write_text(json.dumps(state, indent=2) + "\n")
+            temporary.replace(self._state_path)
+
+
+def recorded(state_path: Path) -> dict[str, Session]:
+    """Return the sessions, by name, that a supervisor recorded in `state_path` and that still run."""
+    if not state_path.exists():
+        return {}
+    found = {entry["name"]: Session(entry["id"], entry["started_at"]) for entry in json.loads(state_path.read_text())}
+    return {name: session for name, session in found.items() if sessions.members(session)}
+
+
+def stop_recorded(state_path: Path, *, grace_s: float = 10) -> list[str]:
+    """End what is recorded in `state_path`, remove the file, and return the names of what was still running."""
+    running = recorded(state_path)
+    sessions.end(running.values(), grace_s=grace_s)
+    state_path.unlink(missing_ok=True)
+    return list(running)
+
+
+def read_tail(path: Path) -> str:
+    """Return the last lines of the text file `path`, or a note that there are none."""
+    if not path.exists():
+        return "(it logged nothing)"
+    with path.open("rb") as log:
+        log.seek(max(0, path.stat().st_size - _LOG_TAIL_BYTES))
+        lines = log.read().decode(errors="replace").splitlines()
+    return "\n".join(lines[-_LOG_TAIL_LINES:]) or "(it logged nothing)"
+
+
+def _reap(children: list[Child]) -> None:
+    for child in children:
+        child.process.wait()
+
+
+def _write_line(stream: IO[bytes], line: str) -> None:
+    with contextlib.suppress(BrokenPipeError):  # Someone killed the guard; what it guards is still ended by us.
+        stream.write(line.encode() + b"\n")
+        stream.flush()
+
+
+def _environment(command: Command) -> dict[str, str]:
+    """Return this process's environment and the command's, with no proxy between the servers of a stack."""
+    excluded = [os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), "127.0.0.1", "localhost"]
+    no_proxy = ",".join(host for host in excluded if host)
+    return {**os.environ, "NO_PROXY": no_proxy, "no_proxy": no_proxy, **command.env}

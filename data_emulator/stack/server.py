@@ -1,0 +1,42 @@
+"""What the servers of a stack have in common: a command, a probe, and start, stop and kill."""
+
+from abc import ABC, abstractmethod
+
+from data_emulator.stack.processes import Child, Command, Supervisor
+
+
+class Server(ABC):
+    """A server on fixed ports and a folder, which can be started, stopped and killed any number of times.
+
+    It keeps its data from one start to the next, as far as the server does.
+    """
+
+    ready_timeout_s = 60.0
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._child: Child | None = None
+
+    @abstractmethod
+    def command(self) -> Command:
+        """Return what to run; files that it needs are written here."""
+
+    @abstractmethod
+    def is_ready(self) -> bool:
+        """Tell whether the server answers as its clients need it to."""
+
+    def start(self) -> None:
+        """Start the server and return when it is ready. Raises the errors of `Supervisor.start`."""
+        self._child = self._supervisor.start(self.command(), self.is_ready, timeout_s=self.ready_timeout_s)
+
+    def stop(self) -> None:
+        """Stop the server in order; what it acknowledged is kept."""
+        if self._child is not None:
+            self._supervisor.stop(self._child)
+            self._child = None
+
+    def kill(self) -> None:
+        """End the server by SIGKILL, as a crash would."""
+        if self._child is not None:
+            self._supervisor.kill(self._child)
+            self._child = None
