@@ -1,0 +1,26 @@
+"""The domains that can be emulated: one file a domain, over one seeded world.
+
+A package may add its own: it registers a `Domain` subclass under the entry point group ``data_emulator.domains``.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.metadata import entry_points
+
+from data_emulator.domains.base import Domain
+from data_emulator.domains.device_log import DeviceLog
+from data_emulator.domains.transaction import Transaction
+from data_emulator.domains.user_profile import UserProfile
+
+ENTRY_POINT_GROUP = "data_emulator.domains"
+
+
+@lru_cache(maxsize=1)
+def all_domains() -> dict[str, type[Domain]]:
+    """Return every domain by its name on the wire: the three of the lab, then those of installed packages."""
+    domains: dict[str, type[Domain]] = {domain.name: domain for domain in (UserProfile, DeviceLog, Transaction)}
+    for entry_point in entry_points(group=ENTRY_POINT_GROUP):
+        domain: type[Domain] = entry_point.load()
+        domains[domain.name] = domain
+    return domains

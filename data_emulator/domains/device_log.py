@@ -1,0 +1,103 @@
+"""Device logs: a user's session on one of their few devices, written when it ends or, if it is still open, so far."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import pyarrow as pa
+
+from data_emulator.domains import columns
+from data_emulator.domains.base import Domain
+from data_emulator.domains.geography import LOCATION, locations
+from data_emulator.domains.randomness import Index, Stream, cumulative, weighted_choice
+from data_emulator.domains.world import MAX_DEVICES, World, cities_in
+
+_DEVICES: Final = [
+    # type, os, user agent, weight
+    ("mobile", "Android 15", "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/131.0 Mobile Safari/537.36", 34),
+    ("mobile", "iOS 18", "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Version/18.1 Mobile Safari/604.1", 26),
+    ("desktop", "Windows 11", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/131.0 Safari/537.36", 21),
+    ("desktop", "macOS 15", "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 Version/18.1 Safari/605.1.15", 9),
+    ("desktop", "Ubuntu 24.04", "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0", 3),
+    ("tablet", "iPadOS 18", "Mozilla/5.0 (iPad; CPU OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Version/18.1 Safari/604.1", 5),
+    ("tablet", "Android 14", "Mozilla/5.0 (Linux; Android 14; SM-X710) AppleWebKit/537.36 Chrome/131.0 Safari/537.36", 2),
+]  # fmt: skip
+_DEVICE_WEIGHTS: Final = cumulative(np.array([float(weight) for *_, weight in _DEVICES]))
+_ABROAD_SHARE: Final = 0.04
+"""Share of sessions away from the home country: it is dominant, as asked of realistic locations."""
+_OPEN_SHARE: Final = 0.12
+_SESSION_MEDIAN_S: Final = 420.0
+_SESSION_SIGMA: Final = 1.1
+_NETWORKS_A_USER: Final = 3
+
+
+class DeviceLog(Domain):
+    """Sessions of the active users. Nothing in a record is later than the record's own time."""
+
+    name: ClassVar[str] = "device-log"
+    destination: ClassVar[str] = "device-logs"
+    description: ClassVar[str] = "Sessions: which user was logged in on which device, from where, from when until when."
+    schema: ClassVar[pa.Schema] = pa.schema(
+        [
+            pa.field("log_id", pa.string(), nullable=False),
+            pa.field("user_id", pa.string(), nullable=False),
+            pa.field("device_id", pa.string(), nullable=False),
+            pa.field("device_type", pa.string(), nullable=False),
+            pa.field("os", pa.string(), nullable=False),
+            pa.field("ip_address", pa.string(), nullable=False),
+            pa.field("location", LOCATION, nullable=False),
+            pa.field("user_agent", pa.string(), nullable=False),
+            pa.field("login_timestamp", pa.string(), nullable=False),
+            pa.field("logout_timestamp", pa.string(), nullable=True),
+        ]
+    )
+
+    def __init__(self, world: World, seed: int) -> None:
+        super().__init__(world, seed)
+        # What a device or a network is belongs to the world; which of them a session uses, to the emulation.
+        self._device_high = Stream(world.seed, "device.id.high")
+        self._device_low = Stream(world.seed, "device.id.low")
+        self._device_kind = Stream(world.seed, "device.kind")
+        self._address = Stream(world.seed, "network.address")
+        (self._id_high, self._id_low, self._user, self._device, self._network, self._travel, self._place) = (
+            Stream(seed, f"device-log.{field}")
+            for field in ("id.high", "id.low", "user", "device", "network", "travel", "place")
+        )
+        self._open = Stream(seed, "device-log.open")
+        self._length = Stream(seed, "device-log.length")
+
+    def columns(self, index: Index, time_us: Index) -> list[Any]:
+        """Return the sessions that are logged at `time_us`."""
+        user = self.world.active_users(self._user.uniform(index))
+        device = user * MAX_DEVICES + self._device.integers(index, self.world.device_counts(user))
+        kind = weighted_choice(self._device_kind.uniform(device), _DEVICE_WEIGHTS)
+        network = user * _NETWORKS_A_USER + self._network.integers(index, _NETWORKS_A_USER)
+        city = self._cities(index, user)
+        length_us = (_SESSION_MEDIAN_S * 1e6 * np.exp(_SESSION_SIGMA * self._length.normal(index))).astype(np.int64)
+        still_open = self._open.uniform(index) < _OPEN_SHARE
+        return [
+            columns.uuids(self._id_high, self._id_low, index),
+            self.world.user_ids(user),
+            columns.uuids(self._device_high, self._device_low, device),
+            columns.picks([device[0] for device in _DEVICES], kind),
+            columns.picks([device[1] for device in _DEVICES], kind),
+            self._ip_addresses(network),
+            locations(city),
+            columns.picks([device[2] for device in _DEVICES], kind),
+            columns.iso_timestamps(time_us - length_us),
+            columns.iso_timestamps(time_us, missing=still_open),
+        ]
+
+    def _cities(self, index: Index, user: Index) -> Index:
+        """Return where each session is: the user's home city, or for a few a city of a random country."""
+        city = self.world.home_cities(user)
+        away = self._travel.uniform(index) < _ABROAD_SHARE
+        city[away] = cities_in(self.world.countries(index[away]), self._place.uniform(index[away]))
+        return city
+
+    def _ip_addresses(self, network: Index) -> Any:
+        """Return each network's address, in 10.0.0.0/8: no synthetic log points at somebody's machine (RFC 1918)."""
+        bits = self._address.bits(network)
+        octets = [pa.array(((bits >> np.uint64(shift)) & np.uint64(255)).astype(np.int64)) for shift in (0, 8, 16)]
+        return columns.text("10.", octets[0], ".", octets[1], ".", octets[2])

@@ -1,0 +1,55 @@
+"""Pools of names and streets for each country's language, filled once by Mimesis."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+
+from mimesis import Address, Person
+from mimesis.locales import Locale
+
+from data_emulator.domains.geography import COUNTRIES
+
+_POOL_SEED = 20
+_FIRST_NAMES = 300
+_LAST_NAMES = 600
+_STREETS = 400
+
+
+@dataclass(frozen=True)
+class NamePools:
+    """Values to pick from, the countries one after the other: a country's start at ``country * size``.
+
+    `first_slugs` and `last_slugs` are the names as they go into an e-mail address.
+    """
+
+    first_names: list[str]
+    last_names: list[str]
+    first_slugs: list[str]
+    last_slugs: list[str]
+    streets: list[str]
+    first_size: int = _FIRST_NAMES
+    last_size: int = _LAST_NAMES
+    street_size: int = _STREETS
+
+
+def _slug(name: str) -> str:
+    """Return the ASCII letters of a name in lower case, without its accents; ``"user"`` where none is left."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return "".join(letter for letter in plain if letter.isalpha()) or "user"
+
+
+@lru_cache(maxsize=1)
+def name_pools() -> NamePools:
+    """Return the pools. They are the same in every world: which of them a user has is a matter of the seed."""
+    first: list[str] = []
+    last: list[str] = []
+    streets: list[str] = []
+    for country in COUNTRIES:
+        person = Person(Locale(country.locale), seed=_POOL_SEED)
+        address = Address(Locale(country.locale), seed=_POOL_SEED)
+        first += [person.first_name() for _ in range(_FIRST_NAMES)]
+        last += [person.last_name() for _ in range(_LAST_NAMES)]
+        streets += [address.street_name() for _ in range(_STREETS)]
+    return NamePools(first, last, [_slug(name) for name in first], [_slug(name) for name in last], streets)

@@ -1,0 +1,1 @@
+"""The encodings of records, each a function from a batch of records to one binary value a record."""

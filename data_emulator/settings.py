@@ -1,0 +1,66 @@
+"""The service's settings, each from the environment variable ``DATA_EMULATOR_<NAME>``."""
+
+from __future__ import annotations
+
+import os
+from ipaddress import ip_address
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from data_emulator.errors import ConfigurationError
+
+
+class Settings(BaseSettings):
+    """What can be set. Secrets are `SecretStr`: they print as asterisks, wherever they go."""
+
+    model_config = SettingsConfigDict(env_prefix="DATA_EMULATOR_", env_ignore_empty=True, extra="ignore")
+
+    host: Annotated[str, Field(description="address to listen on; anything but loopback needs a token")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    token: Annotated[SecretStr | None, Field(description="bearer token that every request must carry")] = None
+    insecure: Annotated[bool, Field(description="listen beyond loopback without a token")] = False
+    database_url: Annotated[str, Field(description="SQLAlchemy URL of the state")] = "sqlite:///data-emulator.db"
+
+    s3_endpoint: Annotated[str | None, Field(description="URL of the S3 API; unset, Amazon's")] = None
+    s3_access_key_id: SecretStr | None = None
+    s3_secret_access_key: SecretStr | None = None
+    s3_region: str = "us-east-1"
+    kafka_bootstrap_servers: Annotated[str | None, Field(description="host:port, several separated by commas")] = None
+    kafka_config: Annotated[
+        SecretStr | None, Field(description="more librdkafka properties (TLS, SASL), as a JSON object")
+    ] = None
+    kafka_partitions: Annotated[int, Field(ge=1, description="partitions of the topics that the service creates")] = 3
+    kafka_replication_factor: Annotated[int, Field(ge=-1, description="-1: the broker's default")] = 1
+    sink_timeout_s: Annotated[
+        float, Field(gt=0, description="how long one write may go unacknowledged before the emulation fails")
+    ] = 30.0
+
+    default_rate: Annotated[float, Field(gt=0, description="records a second of an emulation that names no rate")] = 2000.0
+    world_seed: Annotated[int, Field(description="seed of the world of users")] = 20
+    world_users: Annotated[int, Field(ge=1, le=10_000_000, description="active users in a world")] = 10_000
+
+    workers: Annotated[int, Field(ge=1, le=256, description="processes that generate")] = os.cpu_count() or 1
+    max_running: Annotated[int, Field(ge=1, description="emulations at once; more of them queue")] = 200
+    max_queued: Annotated[int, Field(ge=0, description="emulations waiting; more of them get 429")] = 1000
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 65_536
+    max_wait_s: Annotated[float, Field(ge=0, description="longest long poll that is granted")] = 60.0
+
+    def check_exposure(self) -> None:
+        """Refuse to serve beyond loopback in the open.
+
+        :raises ConfigurationError: when `host` is no loopback address, there is no token, and `insecure` is not set.
+        """
+        if self.token is None and not self.insecure and not _is_loopback(self.host):
+            raise ConfigurationError(
+                f"listening on {self.host} needs a token: set DATA_EMULATOR_TOKEN, or pass --insecure to let anyone "
+                "who can reach this address start emulations"
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

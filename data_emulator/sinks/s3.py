@@ -1,0 +1,233 @@
+"""S3: records in objects, one, several or one for each record."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from datetime import timedelta
+from typing import Any, Final
+
+import httpx
+import numpy as np
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
+
+from data_emulator.errors import SinkError, SinkUnavailable
+from data_emulator.settings import Settings
+from data_emulator.sinks.base import EncodedRecords, ObjectWritten, Sink, Target, Written
+
+_PART_BYTES: Final = 8 * 2**20
+"""An object smaller than this is put whole; a larger one goes up in parts of this size."""
+_CONCURRENT_PUTS: Final = 16
+_MAX_PENDING_PUTS: Final = 64
+_PROBE_TIMEOUT: Final = timedelta(seconds=5)
+
+
+def open_bucket(settings: Settings, bucket: str, timeout: timedelta) -> S3Store:
+    """Return a client of a bucket. No request is made.
+
+    :param timeout: how long a request may take, its retries included.
+    """
+    credentials: dict[str, Any] = {}
+    if settings.s3_access_key_id and settings.s3_secret_access_key:
+        credentials = {
+            "access_key_id": settings.s3_access_key_id.get_secret_value(),
+            "secret_access_key": settings.s3_secret_access_key.get_secret_value(),
+        }
+    if settings.s3_endpoint:
+        credentials["endpoint"] = settings.s3_endpoint
+    return S3Store(
+        bucket,
+        region=settings.s3_region,
+        virtual_hosted_style_request=False,
+        client_options={"allow_http": True, "connect_timeout": timedelta(seconds=5), "timeout": timeout},
+        retry_config={"max_retries": 10, "retry_timeout": timeout},
+        **credentials,
+    )
+
+
+def reason(error: Exception) -> str:
+    """Return the first line of an obstore error: the rest is a dump of its Rust source."""
+    return str(error).split("\n\nDebug source", 1)[0].strip()
+
+
+class S3Target(Target):
+    """An S3 store, seen from the service's front."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._at = settings.s3_endpoint or "Amazon S3"
+
+    def prepare(self, destination: str) -> None:
+        """Make sure that the bucket exists and can be listed, creating it where it is missing."""
+        store = open_bucket(self._settings, destination, _PROBE_TIMEOUT)
+        try:
+            obstore.list_with_delimiter(store, prefix="data-emulator-probe")
+        except (BaseError, OSError) as error:
+            if "NoSuchBucket" not in str(error):
+                raise SinkUnavailable(f"S3 at {self._at}, bucket {destination}: {reason(error)}") from None
+            self._create(store, destination)
+
+    def check(self) -> None:
+        """Make sure that the store answers and accepts the credentials. The bucket asked for need not exist."""
+        store = open_bucket(self._settings, "data-emulator-probe", _PROBE_TIMEOUT)
+        try:
+            obstore.list_with_delimiter(store)
+        except (BaseError, OSError) as error:
+            if "NoSuchBucket" not in str(error):
+                raise SinkUnavailable(f"S3 at {self._at}: {reason(error)}") from None
+
+    def _create(self, store: S3Store, bucket: str) -> None:
+        # obstore has no call for this. CreateBucket is a PUT of the bucket's own URL, which obstore can sign.
+        url = obstore.sign(store, "PUT", "", expires_in=timedelta(minutes=1))
+        try:
+            answer = httpx.put(url, timeout=_PROBE_TIMEOUT.total_seconds())
+        except httpx.HTTPError as error:
+            # The URL is signed, so it must not be shown.
+            raise SinkUnavailable(f"S3 at {self._at}, creating bucket {bucket}: {type(error).__name__}") from None
+        if answer.status_code not in (200, 409):  # 409: somebody else was faster
+            raise SinkUnavailable(f"S3 at {self._at}, creating bucket {bucket}: {answer.status_code} {answer.text[:300]}")
+
+
+class _Upload:
+    """One object on its way: held in memory while it is small, sent in parts once it is not."""
+
+    def __init__(self, store: S3Store, key: str, header: bytes) -> None:
+        self.key = key
+        self.records = 0
+        self.bytes = 0
+        self._store = store
+        self._digest = hashlib.sha256()
+        self._held: list[bytes] = []
+        self._writer: Any = None
+        self._add(header)
+
+    def _add(self, content: bytes) -> None:
+        self._digest.update(content)
+        self.bytes += len(content)
+        self._held.append(content)
+
+    async def write(self, content: bytes, records: int) -> None:
+        self._add(content)
+        self.records += records
+        if self._writer is None and self.bytes >= _PART_BYTES:
+            self._writer = obstore.open_writer_async(self._store, self.key, buffer_size=_PART_BYTES)
+        if self._writer is not None:
+            held, self._held = b"".join(self._held), []
+            await self._writer.write(held)
+
+    async def close(self) -> ObjectWritten:
+        if self._writer is not None:
+            await self._writer.close()
+        else:
+            await obstore.put_async(self._store, self.key, b"".join(self._held), use_multipart=False)
+        return ObjectWritten(self.key, self.records, self.bytes, "sha256:" + self._digest.hexdigest())
+
+
+class S3Sink(Sink):
+    """Writes the objects ``<prefix>/part-000000.<extension>`` and on.
+
+    :param max_object_bytes: an object is closed before it would exceed this, but holds at least one record; `None`: one
+        object holds all.
+    :param max_object_records: an object is closed when it holds this many; `None`: no such bound.
+    :param header: put at the start of every object.
+    """
+
+    def __init__(
+        self,
+        store: S3Store,
+        *,
+        prefix: str,
+        extension: str,
+        header: bytes,
+        max_object_bytes: int | None,
+        max_object_records: int | None,
+    ) -> None:
+        self._store = store
+        self._prefix = prefix
+        self._extension = extension
+        self._header = header
+        self._max_bytes = max_object_bytes
+        self._max_records = max_object_records
+        self._objects_opened = 0
+        self._open: _Upload | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(_CONCURRENT_PUTS)
+        self._written = Written()
+        self._error: SinkError | None = None
+
+    async def write(self, records: EncodedRecords) -> None:
+        """Accept records, in the order in which they will stand in the objects."""
+        _, offsets, data = records.values.buffers()
+        first = records.values.offset
+        bounds = np.frombuffer(offsets, np.int32)[first : first + len(records) + 1]
+        start = 0
+        while start < len(records):
+            self._raise_if_failed()
+            upload = self._open or self._new_upload()
+            stop = self._stop(bounds, start, upload)
+            if stop > start:
+                content = data.slice(int(bounds[start]), int(bounds[stop] - bounds[start])).to_pybytes()
+                try:
+                    await upload.write(content, stop - start)
+                except (BaseError, OSError) as error:
+                    raise self._failed(upload, error) from None
+                self.accepted_records += stop - start
+                self.accepted_bytes += len(content)
+            if stop < len(records) or upload.records == self._max_records:
+                await self._close(upload)
+            start = stop
+
+    def _stop(self, bounds: Any, start: int, upload: _Upload) -> int:
+        """Return the position after the last record, from `start`, that still fits into the open object."""
+        stop = len(bounds) - 1
+        if self._max_bytes is not None:
+            room = self._max_bytes - upload.bytes
+            stop = int(np.searchsorted(bounds, bounds[start] + room, side="right")) - 1
+        if self._max_records is not None:
+            stop = min(stop, start + self._max_records - upload.records)
+        return max(stop, start if upload.records else start + 1)
+
+    def _new_upload(self) -> _Upload:
+        key = f"{self._prefix}/part-{self._objects_opened:06d}.{self._extension}"
+        self._objects_opened += 1
+        self.accepted_bytes += len(self._header)
+        self._open = _Upload(self._store, key, self._header)
+        return self._open
+
+    async def _close(self, upload: _Upload) -> None:
+        """Send the object off; wait only while too many are on their way."""
+        self._open = None
+        task = asyncio.create_task(self._closed(upload))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+        if len(self._closing) >= _MAX_PENDING_PUTS:
+            await asyncio.wait(self._closing, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _closed(self, upload: _Upload) -> None:
+        try:
+            async with self._slots:
+                self._written.objects.append(await upload.close())
+        except (BaseError, OSError) as error:
+            self._error = self._failed(upload, error)
+
+    def _failed(self, upload: _Upload, error: Exception) -> SinkError:
+        return SinkError(f"S3 object {upload.key}: {reason(error)}")
+
+    def _raise_if_failed(self) -> None:
+        if self._error:
+            raise self._error
+
+    async def finish(self) -> None:
+        """Close the open object and wait for all that are on their way."""
+        if self._open:
+            await self._close(self._open)
+        while self._closing:
+            await asyncio.wait(self._closing)
+        self._raise_if_failed()
+
+    def take_written(self) -> Written:
+        """Return the objects acknowledged since the last call."""
+        written, self._written = self._written, Written()
+        return written

@@ -1,0 +1,187 @@
+"""The bodies on the wire, as pydantic models: the original API and what the service adds to it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_TIMEOUT_S = 7 * 24 * 3600
+MAX_CHUNK_BYTES = 5 * 2**30
+"""The largest object that S3 takes whole; one upload in parts may be larger."""
+
+
+class State(StrEnum):
+    """Where an emulation is."""
+
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Tell whether an emulation in this state has ended."""
+        return self in TERMINAL_STATES
+
+
+TERMINAL_STATES = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
+
+
+class EmulationRequest(BaseModel):
+    """What to emulate. The first six fields are the original's, and required."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    emulator_sync: Annotated[str, Field(description="The sink: `minio` (any S3 store) or `kafka`.", examples=["minio"])]
+    format_type: Annotated[str, Field(description="`json` (one record a line) or `csv`.", examples=["json"])]
+    sync_type: Annotated[
+        str,
+        Field(
+            description="In S3: `grouped`, one object; `chunked`, objects of about `max_chunk_size` bytes; anything else, "
+            "one object a record. A Kafka message is always one record.",
+            examples=["grouped"],
+        ),
+    ]
+    max_chunk_size: Annotated[int, Field(ge=1, le=MAX_CHUNK_BYTES, description="Bytes, for `chunked`.", examples=[1024])]
+    emulation_domain: Annotated[str, Field(description="What to emulate; see `/domains`.", examples=["transaction"])]
+    timeout: Annotated[int, Field(ge=0, le=MAX_TIMEOUT_S, description="How long to emulate, in seconds.", examples=[60])]
+    rate: Annotated[
+        float | None,
+        Field(gt=0, le=1e9, description="Records a second; `null` is as fast as it goes; absent, the service's default."),
+    ] = None
+    max_records: Annotated[int | None, Field(ge=1, description="End after this many records, if time allows.")] = None
+    seed: Annotated[
+        int | None,
+        Field(
+            ge=-(2**63),
+            lt=2**63,
+            description="Seed of the users and the records; absent, the users are the service's own world, and the records "
+            "are new each time.",
+        ),
+    ] = None
+
+
+class EmulationCreated(EmulationRequest):
+    """The request as it will be carried out, and the emulation's id."""
+
+    id: str
+
+
+class StatusDetail(BaseModel):
+    """The original's status: the whole, and its parts (`started`, `error` or `finished`)."""
+
+    global_status: State
+    threads: dict[str, Literal["started", "error", "finished"]]
+
+
+class Progress(BaseModel):
+    """How far an emulation is."""
+
+    records: int
+    bytes: int
+    elapsed_s: float
+    records_per_s: float
+    percent: float
+
+
+class EmulationStatus(BaseModel):
+    """Where an emulation is, and how far."""
+
+    id: str
+    status: StatusDetail
+    emulation_domain: str
+    emulator_sync: str
+    error: str | None = None
+    progress: Progress
+
+
+class StatusesRequest(BaseModel):
+    """The emulations whose status is wanted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ids: Annotated[list[str], Field(min_length=1, max_length=10_000)]
+
+
+class Statuses(BaseModel):
+    """The statuses of those that exist, in the order asked for, and the ids that are unknown."""
+
+    emulations: list[EmulationStatus]
+    not_found: list[str]
+
+
+class EmulationPage(BaseModel):
+    """A page of emulations, the newest first."""
+
+    emulations: list[EmulationStatus]
+    total: int
+    limit: int
+    offset: int
+
+
+class ManifestObject(BaseModel):
+    """An object in S3. `bytes` is its size, `checksum` is ``sha256:`` and the hexadecimal digest of its content."""
+
+    key: str
+    records: int
+    bytes: int
+    checksum: str
+
+
+class ManifestPartition(BaseModel):
+    """What lies in a partition of the topic: from `first_offset` up to, not including, `next_offset`.
+
+    Other emulations may have written in between: the envelope's `emulation_id` tells them apart. `bytes` counts values.
+    """
+
+    partition: int
+    first_offset: int
+    next_offset: int
+    records: int
+    bytes: int
+
+
+class ManifestTotals(BaseModel):
+    """Sums over the objects or partitions."""
+
+    records: int
+    bytes: int
+    objects: int
+    partitions: int
+
+
+class Manifest(BaseModel):
+    """Exactly where an emulation's data lies: all that the store or broker has acknowledged."""
+
+    id: str
+    emulation_domain: str
+    emulator_sync: str
+    format_type: str
+    state: State
+    sink: Literal["s3", "kafka"]
+    bucket: str | None
+    topic: str | None
+    objects: list[ManifestObject]
+    partitions: list[ManifestPartition]
+    totals: ManifestTotals
+
+
+class DomainDescription(BaseModel):
+    """A domain that can be emulated. `record` is the JSON Schema of a record, envelope and all."""
+
+    name: str
+    destination: str
+    description: str
+    record: dict[str, Any]
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457). `detail` is where old clients look: a text, or for 422 the list of what is wrong."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str | list[dict[str, Any]]
