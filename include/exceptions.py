@@ -1,0 +1,81 @@
+"""Every error that the Airflow side raises, as one tree.
+
+::
+
+    AirflowException
+    └── DataEmulatorError
+        ├── DataEmulatorUnavailableError    passing: 429, 5xx                        may be tried again
+        │   ├── DataEmulatorConnectionError no answer: refused, reset, timed out     may be tried again
+        │   └── DataEmulatorAnswerError     an answer that cannot be understood      may be tried again
+        ├── DataEmulatorConfigError         a connection field or an argument is wrong        permanent
+        ├── DataEmulatorRequestError        the service refused the request (3xx, 4xx)        permanent
+        │   └── EmulationNotFoundError      404: the service does not know the emulation      permanent
+        ├── EmulationFailedError            the emulation ended as failed                     permanent
+        ├── EmulationCancelledError         somebody cancelled the emulation                  permanent
+        └── EmulationTimeoutError           the wait's deadline passed                        permanent
+
+The permanent ones are also ``AirflowFailException``: trying the task again could only find the same end, so Airflow
+fails it without using up its retries.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+
+class DataEmulatorError(AirflowException):
+    """Base of all errors of the Data Emulator hook, operators and trigger."""
+
+
+class DataEmulatorUnavailableError(DataEmulatorError):
+    """The service cannot answer just now (429, 5xx); the same request may succeed later.
+
+    :param message: what was asked, of whom, and what came back
+    :param retry_after_s: seconds the service asked to wait, from ``Retry-After``, or None
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DataEmulatorConnectionError(DataEmulatorUnavailableError):
+    """No answer came: connection refused or reset, name not resolved, timed out."""
+
+
+class DataEmulatorAnswerError(DataEmulatorUnavailableError):
+    """An answer came, but not one that a Data Emulator Service gives: cut off, not JSON, or without its fields."""
+
+
+class DataEmulatorConfigError(DataEmulatorError, AirflowFailException):
+    """A field of the Airflow connection, or an argument of an operator, has a value that cannot be used."""
+
+
+class DataEmulatorRequestError(DataEmulatorError, AirflowFailException):
+    """The service refused the request.
+
+    :param message: what was asked, of whom, and the service's reason
+    :param http_status: the status code of the answer, 3xx or 4xx
+    :param detail: the service's reason alone
+    """
+
+    def __init__(self, message: str, *, http_status: int, detail: str) -> None:
+        super().__init__(message)
+        self.http_status = http_status
+        self.detail = detail
+
+
+class EmulationNotFoundError(DataEmulatorRequestError):
+    """The service does not know the emulation (404)."""
+
+
+class EmulationFailedError(DataEmulatorError, AirflowFailException):
+    """The emulation ended as failed, or one of its threads did."""
+
+
+class EmulationCancelledError(DataEmulatorError, AirflowFailException):
+    """The emulation was cancelled while it was waited for."""
+
+
+class EmulationTimeoutError(DataEmulatorError, AirflowFailException):
+    """The emulation was not over when the wait's deadline passed."""

@@ -1,0 +1,154 @@
+"""The hook's async twin, for triggers: the same requests, answers, errors and retry policy, on aiohttp."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+from airflow.providers.http.hooks.http import AsyncHttpSession, HttpAsyncHook, SessionConfig
+from airflow.sdk import Connection
+from tenacity import AsyncRetrying
+
+from include.connection import (
+    CONN_NAME_ATTR,
+    CONN_TYPE,
+    DEFAULT_CONN_NAME,
+    HOOK_NAME,
+    ConnectionSettings,
+    plain_http_connection,
+)
+from include.exceptions import DataEmulatorConnectionError
+from include.wire.answer import Answer
+from include.wire.call import Call, cancel_call, status_call
+from include.wire.status import EmulationStatus, parse_cancelled, parse_status
+
+T = TypeVar("T")
+
+
+class DataEmulatorAsyncHook(HttpAsyncHook):
+    """Watch and cancel emulations without blocking an event loop.
+
+    Take the connection and one HTTP session for a whole wait::
+
+        async with hook.open() as client:
+            status = await client.get_status(emulation_id, wait_s=30)
+
+    :param data_emulator_conn_id: the Airflow connection, as for ``DataEmulatorHook``
+    """
+
+    conn_name_attr = CONN_NAME_ATTR
+    default_conn_name = DEFAULT_CONN_NAME
+    conn_type = CONN_TYPE
+    hook_name = HOOK_NAME
+
+    def __init__(self, data_emulator_conn_id: str = DEFAULT_CONN_NAME) -> None:
+        # The base class would try 5xx answers again, at a fixed interval; the connection's policy does better.
+        super().__init__(http_conn_id=data_emulator_conn_id, retry_limit=1)
+        self.data_emulator_conn_id = data_emulator_conn_id
+
+    @classmethod
+    async def aget_connection(cls, conn_id: str) -> Connection:
+        """The connection as the HTTP hook may see it: without the token and our own fields."""
+        connection = await super().aget_connection(conn_id)
+        return plain_http_connection(connection, await connection.aextra_dejson())
+
+    async def config(self) -> SessionConfig:
+        """The base class's configuration, with its TLS and proxy options as aiohttp takes them."""
+        is_new = self._config is None
+        config = await super().config()
+        if is_new:
+            options = config.extra_options = dict(config.extra_options or {})
+            verify = options.pop("verify_ssl", True)
+            if verify is False:
+                options["ssl"] = False
+            elif isinstance(verify, str):
+                options["ssl"] = await asyncio.to_thread(ssl.create_default_context, cafile=verify)
+            if isinstance(proxies := options.get("proxy"), Mapping):
+                options["proxy"] = proxies.get(urlsplit(config.base_url).scheme)
+        return config
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[DataEmulatorClient]:
+        """Open one HTTP session, and look the connection up once.
+
+        :raises DataEmulatorConfigError: for a connection that cannot be used
+        """
+        connection = await super().aget_connection(self.http_conn_id)
+        settings = ConnectionSettings.from_connection(
+            self.http_conn_id, connection.password, await connection.aextra_dejson()
+        )
+        # trust_env: proxies from the environment, as the synchronous hook has them.
+        async with aiohttp.ClientSession(headers=settings.headers(), trust_env=True) as session:
+            yield DataEmulatorClient(self, session, await self.config(), settings)
+
+
+class DataEmulatorClient:
+    """An open session with a Data Emulator Service; made by :meth:`DataEmulatorAsyncHook.open`.
+
+    Methods mean, and raise, what the same methods of ``DataEmulatorHook`` do.
+
+    :param settings: the connection's own fields; ``settings.retry`` is the policy
+    """
+
+    def __init__(
+        self,
+        hook: DataEmulatorAsyncHook,
+        session: aiohttp.ClientSession,
+        config: SessionConfig,
+        settings: ConnectionSettings,
+    ) -> None:
+        self._hook = hook
+        self._session = session
+        self._config = config
+        self.settings = settings
+
+    async def get_status(
+        self, emulation_id: str, wait_s: int | None = None, *, attempts: int | None = None
+    ) -> EmulationStatus:
+        """Look at an emulation, and let the service hold the answer for up to ``wait_s`` seconds.
+
+        :param attempts: instead of the policy's number; for a caller that paces itself
+        """
+        return await self._call(status_call(emulation_id, wait_s), partial(parse_status, emulation_id), attempts)
+
+    async def cancel(self, emulation_id: str) -> bool:
+        """Ask for an emulation to be cancelled; False if it was over already."""
+        return await self._call(cancel_call(emulation_id), parse_cancelled)
+
+    async def _call(self, call: Call, parse: Callable[[Answer], T], attempts: int | None = None) -> T:
+        """Send a request as often as the policy allows, and parse the answer."""
+        attempts = attempts if call.repeatable else 1
+        retrying = AsyncRetrying(**self.settings.retry.tenacity_arguments(self._hook.log.warning, attempts=attempts))
+
+        async def attempt() -> T:
+            return parse(await self._send(call))
+
+        return await retrying(attempt)
+
+    async def _send(self, call: Call) -> Answer:
+        """Send a request once.
+
+        :raises DataEmulatorConnectionError: when no answer came, or only a part of one
+        """
+        request = self._hook._get_request_func(self._session, call.method)
+        http = AsyncHttpSession(hook=self._hook, request=request, config=self._config, method=call.method)
+        timeout = aiohttp.ClientTimeout(
+            total=None, connect=self.settings.connect_timeout_s, sock_read=self.settings.read_timeout_s + call.held_s
+        )
+        options: dict[str, Any] = {"check_response": False, "timeout": timeout, "allow_redirects": False}
+        asked = f"{call.method} {self._config.base_url}{call.path}"
+        try:
+            response = await http.run(call.path, headers=dict(call.headers), extra_options=options)
+            async with response:
+                return Answer(
+                    asked, response.status, response.headers, await response.text(encoding="utf-8", errors="replace")
+                )
+        except (aiohttp.ClientError, TimeoutError) as error:
+            reason = str(error) or type(error).__name__
+            raise DataEmulatorConnectionError(f"{asked} got no answer: {reason}") from error

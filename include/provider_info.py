@@ -1,0 +1,78 @@
+"""What Airflow learns of this package through its entry point ``apache_airflow_provider``.
+
+The connection form in the UI is built from here alone; the hook class is not asked.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+# No import of include.connection: it imports the Task SDK, and every Airflow process reads this at start. A test holds
+# the two together.
+_SECONDS = ["number", "null"]
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Provider metadata as ``airflow/provider_info.schema.json`` describes it."""
+    return {
+        "package-name": "lakehouse-data-emulator",
+        "name": "Data Emulator",
+        "description": "Start emulations of production-like data, and wait for them.",
+        "connection-types": [
+            {
+                "connection-type": "data_emulator",
+                "hook-name": "Data Emulator",
+                "hook-class-name": "include.hooks.data_emulator.DataEmulatorHook",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["login"],
+                    "relabeling": {"password": "Token", "schema": "Schema (http or https)"},
+                    "placeholders": {
+                        "host": "emulator.example.com",
+                        "schema": "http",
+                        "port": "8000",
+                        "password": "sent as a bearer token; empty if the service has none",
+                        "extra": '{"X-Team": "data-platform"} adds a header to every request',
+                    },
+                },
+                "conn-fields": {
+                    "connect_timeout": {
+                        "label": "Connect timeout (s)",
+                        "description": "Seconds to reach the service.",
+                        "schema": {"type": _SECONDS, "default": 5, "exclusiveMinimum": 0},
+                    },
+                    "read_timeout": {
+                        "label": "Read timeout (s)",
+                        "description": "Seconds to wait for an answer; a long poll's own wait comes on top.",
+                        "schema": {"type": _SECONDS, "default": 30, "exclusiveMinimum": 0},
+                    },
+                    "retry_attempts": {
+                        "label": "Attempts",
+                        "description": (
+                            "How often a request is sent at most, when the service is unreachable, busy (429) or "
+                            "broken (5xx). 1 means no retry."
+                        ),
+                        "schema": {"type": ["integer", "null"], "default": 5, "minimum": 1},
+                    },
+                    "backoff_base": {
+                        "label": "Back-off base (s)",
+                        "description": "The longest wait before the second attempt; doubled for each further one.",
+                        "schema": {"type": _SECONDS, "default": 1, "minimum": 0},
+                    },
+                    "backoff_cap": {
+                        "label": "Back-off cap (s)",
+                        "description": "No wait between attempts is longer, not even one that Retry-After asks for.",
+                        "schema": {"type": _SECONDS, "default": 30, "minimum": 0},
+                    },
+                },
+            }
+        ],
+        "hooks": [{"integration-name": "Data Emulator", "python-modules": ["include.hooks.data_emulator"]}],
+        "operators": [
+            {
+                "integration-name": "Data Emulator",
+                "python-modules": ["include.operators.start_emulator", "include.operators.status_emulation"],
+            }
+        ],
+        "triggers": [{"integration-name": "Data Emulator", "python-modules": ["include.triggers.emulation"]}],
+        "integrations": [{"integration-name": "Data Emulator", "tags": ["service"]}],
+    }

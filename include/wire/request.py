@@ -1,0 +1,104 @@
+"""The request that starts an emulation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from include.exceptions import DataEmulatorConfigError
+
+#: The value of ``rate`` that asks for as many records a second as the service can make.
+UNLIMITED: Literal["unlimited"] = "unlimited"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmulationRequest:
+    """What to emulate, where to, and for how long.
+
+    ``timeout`` is how long to emulate in seconds, and ``max_chunk_size`` is in bytes; both names are the wire's.
+    ``rate`` (records a second), ``max_records`` and ``seed`` are sent only if they are not None, since a service that
+    does not know them, or has its own default, should decide for itself.
+    """
+
+    emulator_sync: str
+    emulation_domain: str
+    format_type: str
+    sync_type: str
+    max_chunk_size: int
+    timeout: int
+    rate: float | Literal["unlimited"] | None = None
+    max_records: int | None = None
+    seed: int | None = None
+
+    @classmethod
+    def from_arguments(cls, arguments: Mapping[str, Any]) -> EmulationRequest:
+        """Build a request from values that may have come out of a template, and are strings then.
+
+        :param arguments: the fields of this class by name; all but the last three are required
+        :raises DataEmulatorConfigError: naming each field that is missing or of the wrong type
+        """
+        problems: list[str] = []
+        values: dict[str, Any] = {}
+        for name in ("emulator_sync", "emulation_domain", "format_type", "sync_type"):
+            value = arguments.get(name)
+            if not isinstance(value, str) or not value.strip():
+                problems.append(f"{name} must be a non-empty string, got {value!r}")
+            else:
+                values[name] = value.strip()
+        for name in ("max_chunk_size", "timeout"):
+            values[name] = _integer(name, arguments.get(name), problems)
+        for name in ("max_records", "seed"):
+            value = arguments.get(name)
+            values[name] = None if value is None else _integer(name, value, problems)
+        values["rate"] = _rate(arguments.get("rate"), problems)
+        if problems:
+            raise DataEmulatorConfigError("Cannot start an emulation: " + "; ".join(problems))
+        return cls(**values)
+
+    def body(self) -> dict[str, Any]:
+        """The JSON body of ``POST /emulator/``."""
+        body: dict[str, Any] = {
+            "emulator_sync": self.emulator_sync,
+            "emulation_domain": self.emulation_domain,
+            "format_type": self.format_type,
+            "sync_type": self.sync_type,
+            "max_chunk_size": self.max_chunk_size,
+            "timeout": self.timeout,
+        }
+        if self.rate is not None:
+            body["rate"] = None if self.rate == UNLIMITED else self.rate
+        if self.max_records is not None:
+            body["max_records"] = self.max_records
+        if self.seed is not None:
+            body["seed"] = self.seed
+        return body
+
+
+def _integer(name: str, value: Any, problems: list[str]) -> int | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        try:
+            return int(value)
+        except ValueError:
+            pass
+    problems.append(f"{name} must be an integer, got {value!r}")
+    return None
+
+
+def _rate(value: Any, problems: list[str]) -> float | Literal["unlimited"] | None:
+    if value is None:
+        return None
+    if value == UNLIMITED:
+        return UNLIMITED
+    if not isinstance(value, bool):
+        try:
+            rate = float(value)
+        except (TypeError, ValueError):
+            rate = math.nan
+        if math.isfinite(rate) and rate > 0:
+            return rate
+    problems.append(f"rate must be a number of records a second above 0, or {UNLIMITED!r}, got {value!r}")
+    return None

@@ -1,0 +1,174 @@
+"""An emulation's id and status, in every shape that services have been seen to send them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from include.exceptions import DataEmulatorAnswerError
+from include.wire.answer import Answer
+
+
+class EmulationState(StrEnum):
+    """Where an emulation stands."""
+
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the emulation is over: it will not change any more."""
+        return self in (EmulationState.COMPLETED, EmulationState.FAILED, EmulationState.CANCELLED)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an emulation is; what a service does not tell is None."""
+
+    records: int | None = None
+    bytes: int | None = None
+    elapsed_s: float | None = None
+    records_per_s: float | None = None
+    percent: float | None = None
+
+    def __str__(self) -> str:
+        parts = []
+        if self.percent is not None:
+            parts.append(f"{self.percent:.0f}%")
+        if self.records is not None:
+            parts.append(f"{self.records:,} records")
+        if self.bytes is not None:
+            parts.append(f"{self.bytes:,} bytes")
+        if self.elapsed_s is not None:
+            parts.append(f"{self.elapsed_s:.1f} s")
+        if self.records_per_s is not None:
+            parts.append(f"{self.records_per_s:,.0f} records/s")
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class EmulationStatus:
+    """What the service says of one emulation.
+
+    :param emulation_id: the emulation
+    :param state: where it stands; ``FAILED`` as soon as any thread is in error, whatever the service's own summary says
+    :param threads: state by thread number, empty when the service does not tell
+    :param error: why it failed, None otherwise
+    :param progress: None when the service does not tell
+    :param waited: whether the service held the request until something happened (``Preference-Applied``)
+    """
+
+    emulation_id: str
+    state: EmulationState
+    threads: dict[str, str] = field(default_factory=dict)
+    error: str | None = None
+    progress: Progress | None = None
+    waited: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """A JSON-ready form, for a trigger's event."""
+        return {**asdict(self), "state": self.state.value}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> EmulationStatus:
+        """The inverse of :meth:`as_dict`."""
+        progress = data["progress"]
+        return cls(
+            **{
+                **data,
+                "state": EmulationState(data["state"]),
+                "progress": None if progress is None else Progress(**progress),
+            }
+        )
+
+
+def parse_emulation_id(value: Any) -> str:
+    """The id as a string, from a plain string or from the original service's ``{"value": "..."}``.
+
+    :raises DataEmulatorAnswerError: for anything else, an empty string included
+    """
+    if isinstance(value, Mapping):
+        value = value.get("value")
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    raise DataEmulatorAnswerError(f"An emulation's id is a string or {{'value': string}}, got {value!r}")
+
+
+def parse_started(answer: Answer) -> str:
+    """The id out of the answer to ``POST /emulator/``.
+
+    :raises DataEmulatorError: as :meth:`Answer.json_object` and :func:`parse_emulation_id` do
+    """
+    return parse_emulation_id(answer.json_object().get("id"))
+
+
+def parse_cancelled(answer: Answer) -> bool:
+    """Whether the service will cancel the emulation; False if it was over already (409).
+
+    :raises DataEmulatorError: for any other answer that is not 2xx
+    """
+    if answer.status_code == 409:
+        return False
+    answer.raise_for_status()
+    return True
+
+
+def parse_status(emulation_id: str, answer: Answer) -> EmulationStatus:
+    """Read the answer to ``GET /emulator/{id}/status``.
+
+    ``status`` may be flat (``"completed"``) or nested (``{"global_status": ..., "threads": {...}}``); ``error``,
+    ``progress`` and ``threads`` may be missing; what is not known is ignored.
+
+    :param emulation_id: the emulation that was asked for
+    :param answer: what came back
+    :raises DataEmulatorAnswerError: when no state that we know can be read from it
+    :raises DataEmulatorError: as :meth:`Answer.json_object` does
+    """
+    body = answer.json_object()
+    waited = "Preference-Applied" in answer.headers
+    status = body.get("status")
+    nested: Mapping[str, Any] = status if isinstance(status, Mapping) else {}
+    name = nested.get("global_status") if isinstance(status, Mapping) else status
+    try:
+        state = EmulationState(str(name).lower())
+    except ValueError:
+        known = ", ".join(EmulationState)
+        raise DataEmulatorAnswerError(
+            f"The status of emulation {emulation_id} is {name!r}; the states known are {known}"
+        ) from None
+    threads_value = nested.get("threads")
+    threads = {str(k): str(v) for k, v in threads_value.items()} if isinstance(threads_value, Mapping) else {}
+    error_value = body.get("error") or nested.get("error")
+    error = None if error_value is None else str(error_value)
+
+    # The original says "completed" when writes failed, and stays "processing" for ever when all of them did. A thread
+    # in error does not recover, so the first one ends the wait.
+    in_error = sorted(number for number, thread in threads.items() if thread.lower() == "error")
+    if in_error and state is not EmulationState.CANCELLED:
+        if state is not EmulationState.FAILED or error is None:
+            reason = f"{len(in_error)} of {len(threads)} threads in error while the service reports {state.value!r}"
+            error = f"{error} ({reason})" if error else reason
+        state = EmulationState.FAILED
+    return EmulationStatus(emulation_id, state, threads, error, _parse_progress(body.get("progress")), waited)
+
+
+def _parse_progress(value: Any) -> Progress | None:
+    if not isinstance(value, Mapping):
+        return None
+
+    def number(name: str) -> Any:
+        found = value.get(name)
+        return found if isinstance(found, int | float) and not isinstance(found, bool) else None
+
+    return Progress(
+        records=number("records"),
+        bytes=number("bytes"),
+        elapsed_s=number("elapsed_s"),
+        records_per_s=number("records_per_s"),
+        percent=number("percent"),
+    )
