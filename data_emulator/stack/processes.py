@@ -16,7 +16,7 @@ from typing import IO
 from data_emulator.stack import sessions
 from data_emulator.stack.sessions import Session
 
-_PROBE_INTERVAL_S = 0.1
+_POLL_INTERVAL_S = 0.1
 _LOG_TAIL_LINES = 20
 _LOG_TAIL_BYTES = 16_384
 
@@ -51,12 +51,18 @@ class StoppedError(StackError):
 
 @dataclass(frozen=True)
 class Command:
-    """What to run: `env` comes on top of this process's environment and, holding secrets, is kept out of the repr."""
+    """What to run.
+
+    `env` comes on top of this process's environment, less the variables whose names start with one of
+    `cleared_prefixes`: what a user has set for another server must not steer this one. It is kept out of the repr,
+    for it holds secrets.
+    """
 
     name: str
     argv: tuple[str, ...]
     log_path: Path
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cleared_prefixes: tuple[str, ...] = ()
     cwd: Path | None = None
 
 
@@ -99,8 +105,10 @@ class Supervisor:
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
             )
 
-    def start(self, command: Command, is_ready: Callable[[], bool], *, timeout_s: float) -> Child:
-        """Run `command`, wait until `is_ready()` says so, and return the child.
+    def start(
+        self, command: Command, is_ready: Callable[[], bool], *, timeout_s: float, probe_interval_s: float = 0.1
+    ) -> Child:
+        """Run `command`, ask `is_ready()` every `probe_interval_s` seconds until it says so, and return the child.
 
         Raises ServerDiedError as soon as the child ends, ServerNotReadyError after `timeout_s` seconds (the child is
         ended then), and StoppedError when `stop_all` is called meanwhile.
@@ -115,7 +123,7 @@ class Supervisor:
             if time.monotonic() >= deadline:
                 self.kill(child)
                 raise ServerNotReadyError(child.name, timeout_s, child.log_path)
-            if self._stopped.wait(_PROBE_INTERVAL_S):
+            if self._stopped.wait(probe_interval_s):
                 raise StoppedError(f"{child.name} was stopped while it was starting")
         return child
 
@@ -151,7 +159,7 @@ class Supervisor:
             if time.monotonic() >= deadline:
                 self.kill(child)
                 raise ServerNotReadyError(child.name, timeout_s, child.log_path)
-            if self._stopped.wait(_PROBE_INTERVAL_S):
+            if self._stopped.wait(_POLL_INTERVAL_S):
                 raise StoppedError(f"{child.name} was stopped while it ran")
         self.kill(child)
         if returncode != 0:
@@ -234,6 +242,7 @@ def _write_line(stream: IO[bytes], line: str) -> None:
 
 def _environment(command: Command) -> dict[str, str]:
     """Return this process's environment and the command's, with no proxy between the servers of a stack."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(command.cleared_prefixes)}
     excluded = [os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), "127.0.0.1", "localhost"]
     no_proxy = ",".join(host for host in excluded if host)
-    return {**os.environ, "NO_PROXY": no_proxy, "no_proxy": no_proxy, **command.env}
+    return {**inherited, "NO_PROXY": no_proxy, "no_proxy": no_proxy, **command.env}

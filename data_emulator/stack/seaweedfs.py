@@ -19,6 +19,8 @@ from data_emulator.stack.server import Server
 
 REGION = "us-east-1"
 _PROBE_KEY = ".ready"
+# Each listens on two ports, for HTTP and for gRPC. The admin server does so even when its pages are off.
+_COMPONENTS = ("s3", "master", "volume", "filer", "admin")
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class SeaweedFS(Server):
     `ports` are `PORT_COUNT` free ports; `buckets` exist once it is ready, the first of them is probed with a write.
     """
 
-    PORT_COUNT = 8
+    PORT_COUNT = 2 * len(_COMPONENTS)
 
     def __init__(
         self,
@@ -82,9 +84,7 @@ class SeaweedFS(Server):
         admin = {"name": "lab", "credentials": [key_pair], "actions": ["Admin", "Read", "List", "Tagging", "Write"]}
         # Without a configuration weed accepts any credentials.
         write_private(config_path, json.dumps({"identities": [admin]}))
-        names = [
-            f"{component}.port{suffix}" for component in ("s3", "master", "volume", "filer") for suffix in ("", ".grpc")
-        ]
+        names = [f"{component}.port{suffix}" for component in _COMPONENTS for suffix in ("", ".grpc")]
         return Command(
             name="seaweedfs",
             argv=(
@@ -96,6 +96,9 @@ class SeaweedFS(Server):
                 f"-bucket={','.join(self._buckets)}",
                 f"-s3.config={config_path}",
                 *(f"-{name}={port}" for name, port in zip(names, self._ports, strict=True)),
+                # By default in the system's temporary folder, where they stay behind.
+                "-s3.localSocket=s3.sock",
+                "-filer.localSocket=filer.sock",
                 # All that is on by default, not needed here, and would listen or call out.
                 "-master.telemetry=false",
                 "-admin.ui=false",
@@ -105,6 +108,7 @@ class SeaweedFS(Server):
             ),
             log_path=self._log_path,
             env={"GOMEMLIMIT": "512MiB"},
+            cleared_prefixes=("AWS_", "S3_", "WEED_"),
             cwd=self._data_dir,
         )
 
@@ -119,6 +123,22 @@ class SeaweedFS(Server):
         except BaseError:
             return False
         return True
+
+    def stop(self) -> None:
+        """Stop the server in order; what it acknowledged is kept."""
+        super().stop()
+        self._remove_sockets()
+
+    def kill(self) -> None:
+        """End the server by SIGKILL, as a crash would."""
+        super().kill()
+        self._remove_sockets()
+
+    def _remove_sockets(self) -> None:
+        """Remove the sockets with fixed paths that weed leaves behind."""
+        for component in _COMPONENTS:
+            for port in self._ports:
+                Path(f"/tmp/seaweedfs-{component}-grpc-{port}.sock").unlink(missing_ok=True)  # noqa: S108
 
     def bucket(
         self,

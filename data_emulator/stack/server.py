@@ -12,6 +12,7 @@ class Server(ABC):
     """
 
     ready_timeout_s = 60.0
+    probe_interval_s = 0.1
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
@@ -27,7 +28,9 @@ class Server(ABC):
 
     def start(self) -> None:
         """Start the server and return when it is ready. Raises the errors of `Supervisor.start`."""
-        self._child = self._supervisor.start(self.command(), self.is_ready, timeout_s=self.ready_timeout_s)
+        self._child = self._supervisor.start(
+            self.command(), self.is_ready, timeout_s=self.ready_timeout_s, probe_interval_s=self.probe_interval_s
+        )
 
     def stop(self) -> None:
         """Stop the server in order; what it acknowledged is kept."""

@@ -55,6 +55,7 @@ class Tansu(Server):
                 "AWS_SECRET_ACCESS_KEY": self._store.secret_access_key,
                 "AWS_DEFAULT_REGION": self._store.region,
             },
+            cleared_prefixes=("AWS_",),
         )
 
     def is_ready(self) -> bool:

@@ -1,0 +1,158 @@
+"""Airflow for the stack: four processes over one SQLite database, in an Airflow home of its own.
+
+Airflow is only ever run as a program. What `airflow standalone` does in a minute, and cannot end in order, is done here
+process by process.
+"""
+
+import base64
+import configparser
+import secrets
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
+from pathlib import Path
+
+import httpx
+
+from data_emulator.stack.ports import LOOPBACK
+from data_emulator.stack.processes import Command, StackError, Supervisor
+from data_emulator.stack.seaweedfs import write_private
+from data_emulator.stack.server import Server
+
+_MIGRATION_TIMEOUT_S = 180
+_HEALTHY_WITHIN_S = 180
+
+
+class Component(Server):
+    """One of Airflow's processes, ready when Airflow's own health report says that it is healthy."""
+
+    ready_timeout_s = _HEALTHY_WITHIN_S
+    probe_interval_s = 0.5
+
+    def __init__(self, supervisor: Supervisor, command: Command, *, health_url: str, health_name: str) -> None:
+        super().__init__(supervisor)
+        self._command = command
+        self._health_url = health_url
+        self._health_name = health_name
+
+    def command(self) -> Command:
+        """Return the command line."""
+        return self._command
+
+    def is_ready(self) -> bool:
+        """Tell whether the health report names this component as healthy."""
+        try:
+            response = httpx.get(self._health_url, timeout=10, trust_env=False)
+        except httpx.TransportError:
+            return False
+        return bool(response.is_success and response.json()[self._health_name]["status"] == "healthy")
+
+
+class Airflow:
+    """Airflow on `url`, for this machine only and without a login, with its home in `home`.
+
+    `project_dir` is the folder with `dags` and `include`. With `scheduled` DAGs start paused and run by their
+    schedules once they are not, as Airflow is set up by default; without, they are active at once and run only when
+    they are triggered.
+    """
+
+    PORT_COUNT = 1
+
+    def __init__(
+        self, supervisor: Supervisor, *, project_dir: Path, home: Path, log_dir: Path, port: int, scheduled: bool
+    ) -> None:
+        if not (project_dir / "dags").is_dir():
+            raise StackError(
+                f"no folder {project_dir / 'dags'}: Airflow needs the project's clone, not only its package"
+            )
+        self._supervisor = supervisor
+        self._project_dir = project_dir
+        self._home = home
+        self._log_dir = log_dir
+        self._scheduled = scheduled
+        self.port = port
+        self.url = f"http://{LOOPBACK}:{port}"
+        health_url = f"{self.url}/api/v2/monitor/health"
+        # The logs lie in the home for all to read: the servers that pass them on would need further fixed ports.
+        self._components = [
+            Component(supervisor, self._command(*argv), health_url=health_url, health_name=health_name)
+            for argv, health_name in (
+                (("api-server", "--host", LOOPBACK, "--port", str(port)), "metadatabase"),
+                (("scheduler", "--skip-serve-logs"), "scheduler"),
+                (("dag-processor",), "dag_processor"),
+                (("triggerer", "--skip-serve-logs"), "triggerer"),
+            )
+        ]
+
+    def migrate(self) -> None:
+        """Write the configuration, and create or upgrade the database. Raises the errors of `Supervisor.run`."""
+        write_private(self._home / "airflow.cfg", self._configuration())
+        self._supervisor.run(self._command("db", "migrate"), timeout_s=_MIGRATION_TIMEOUT_S)
+
+    def start(self) -> None:
+        """Start the four processes on the migrated database, and return when all are healthy.
+
+        Raises the errors of `Supervisor.start`.
+        """
+        with ThreadPoolExecutor(max_workers=len(self._components)) as pool:
+            for started in [pool.submit(component.start) for component in self._components]:
+                started.result()
+
+    def _command(self, *argv: str) -> Command:
+        return Command(
+            name=f"airflow {argv[0]}",
+            argv=(sys.executable, "-m", "airflow", *argv),
+            log_path=self._log_dir / f"airflow-{argv[0]}.log",
+            env={
+                "AIRFLOW_HOME": str(self._home),
+                "PYTHONPATH": str(self._project_dir),
+                "SCARF_ANALYTICS": "false",
+                "DO_NOT_TRACK": "1",
+            },
+            cleared_prefixes=("AIRFLOW_", "_AIRFLOW_"),
+            cwd=self._home,
+        )
+
+    def _configuration(self) -> str:
+        """Return airflow.cfg: what differs from Airflow's defaults, and the secrets, made once for this home."""
+        parser = configparser.ConfigParser(interpolation=None)
+        options: Mapping[str, Mapping[str, object]] = {
+            "core": {
+                "dags_folder": self._project_dir / "dags",
+                "plugins_folder": self._project_dir / "plugins",
+                "load_examples": False,
+                "executor": "LocalExecutor",
+                "parallelism": 8,
+                "dags_are_paused_at_creation": self._scheduled,
+                "test_connection": "Enabled",
+                "auth_manager": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+                "simple_auth_manager_all_admins": True,
+                "execution_api_server_url": f"{self.url}/execution/",
+                "fernet_key": self._secret("core", "fernet_key"),
+            },
+            "database": {"sql_alchemy_conn": f"sqlite:///{self._home / 'airflow.db'}"},
+            "logging": {"base_log_folder": self._home / "logs"},
+            "api": {
+                "base_url": self.url,
+                "workers": 1,
+                "secret_key": self._secret("api", "secret_key"),
+            },
+            "api_auth": {"jwt_secret": self._secret("api_auth", "jwt_secret")},
+            "scheduler": {"use_job_schedule": self._scheduled},
+            # A new or changed DAG file shows within seconds, as one who edits it expects.
+            "dag_processor": {"refresh_interval": 5, "min_file_process_interval": 5, "parsing_processes": 1},
+            "usage_data_collection": {"enabled": False},
+        }
+        for section, values in options.items():
+            # Airflow interpolates percent signs, which a path may have.
+            parser[section] = {name: str(value).replace("%", "%%") for name, value in values.items()}
+        text = StringIO()
+        parser.write(text)
+        return text.getvalue()
+
+    def _secret(self, section: str, name: str) -> str:
+        """Return the secret that airflow.cfg has already, or a new one: 32 random bytes, as a Fernet key is made."""
+        existing = configparser.ConfigParser(interpolation=None)
+        existing.read(self._home / "airflow.cfg")
+        return existing.get(section, name, fallback=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
