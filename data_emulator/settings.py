@@ -37,7 +37,9 @@ class Settings(BaseSettings):
         float, Field(gt=0, description="how long one write may go unacknowledged before the emulation fails")
     ] = 30.0
 
-    default_rate: Annotated[float, Field(gt=0, description="records a second of an emulation that names no rate")] = 2000.0
+    default_rate: Annotated[float, Field(gt=0, description="records a second of an emulation that names no rate")] = (
+        2000.0
+    )
     world_seed: Annotated[int, Field(description="seed of the world of users")] = 20
     world_users: Annotated[int, Field(ge=1, le=10_000_000, description="active users in a world")] = 10_000
 

@@ -45,12 +45,18 @@ class EmulationRequest(BaseModel):
             examples=["grouped"],
         ),
     ]
-    max_chunk_size: Annotated[int, Field(ge=1, le=MAX_CHUNK_BYTES, description="Bytes, for `chunked`.", examples=[1024])]
+    max_chunk_size: Annotated[
+        int, Field(ge=1, le=MAX_CHUNK_BYTES, description="Bytes, for `chunked`.", examples=[1024])
+    ]
     emulation_domain: Annotated[str, Field(description="What to emulate; see `/domains`.", examples=["transaction"])]
-    timeout: Annotated[int, Field(ge=0, le=MAX_TIMEOUT_S, description="How long to emulate, in seconds.", examples=[60])]
+    timeout: Annotated[
+        int, Field(ge=0, le=MAX_TIMEOUT_S, description="How long to emulate, in seconds.", examples=[60])
+    ]
     rate: Annotated[
         float | None,
-        Field(gt=0, le=1e9, description="Records a second; `null` is as fast as it goes; absent, the service's default."),
+        Field(
+            gt=0, le=1e9, description="Records a second; `null` is as fast as it goes; absent, the service's default."
+        ),
     ] = None
     max_records: Annotated[int | None, Field(ge=1, description="End after this many records, if time allows.")] = None
     seed: Annotated[

@@ -71,9 +71,9 @@ class Sink(ABC):
 
     @abstractmethod
     async def finish(self) -> None:
-        """Wait until all that was accepted is acknowledged.
+        """Wait until all that was accepted is acknowledged or given up. To be called once, after a failure too.
 
-        :raises SinkError: when some of it is not.
+        :raises SinkError: when some of it is not acknowledged.
         """
 
     @abstractmethod

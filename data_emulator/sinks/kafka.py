@@ -136,7 +136,7 @@ class KafkaSink(Sink):
         if error is not None:
             self._error = self._error or SinkError(f"Kafka topic {self._topic}: {error.str()}")
             return
-        partition, offset, size = message.partition(), message.offset(), len(message.value())
+        partition, offset, size = message.partition(), message.offset(), len(message)
         was = self._partitions.get(partition)
         self._partitions[partition] = PartitionWritten(
             partition,
@@ -149,16 +149,19 @@ class KafkaSink(Sink):
     async def _poll(self, pause_s: float = 0) -> None:
         """Take the broker's answers in, those to other emulations among them, and let others have their turn."""
         self._producer.poll(0)
-        if self._error:
-            raise self._error
+        self._raise_if_failed()
         await asyncio.sleep(pause_s)
 
-    async def finish(self) -> None:
-        """Wait until the broker has answered for every message."""
-        while self._unacknowledged:
-            await self._poll(_POLL_INTERVAL_S)
+    def _raise_if_failed(self) -> None:
         if self._error:
             raise self._error
+
+    async def finish(self) -> None:
+        """Wait until the broker has answered, or been given up, for every message: also after a failure."""
+        while self._unacknowledged:
+            self._producer.poll(0)
+            await asyncio.sleep(_POLL_INTERVAL_S)
+        self._raise_if_failed()
 
     def take_written(self) -> Written:
         """Return what lies in each partition so far."""

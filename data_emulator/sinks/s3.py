@@ -47,6 +47,11 @@ def open_bucket(settings: Settings, bucket: str, timeout: timedelta) -> S3Store:
     )
 
 
+def write_timeout(settings: Settings) -> timedelta:
+    """Return how long one write may take, its retries included."""
+    return timedelta(seconds=settings.sink_timeout_s)
+
+
 def reason(error: Exception) -> str:
     """Return the first line of an obstore error: the rest is a dump of its Rust source."""
     return str(error).split("\n\nDebug source", 1)[0].strip()
@@ -87,7 +92,9 @@ class S3Target(Target):
             # The URL is signed, so it must not be shown.
             raise SinkUnavailable(f"S3 at {self._at}, creating bucket {bucket}: {type(error).__name__}") from None
         if answer.status_code not in (200, 409):  # 409: somebody else was faster
-            raise SinkUnavailable(f"S3 at {self._at}, creating bucket {bucket}: {answer.status_code} {answer.text[:300]}")
+            raise SinkUnavailable(
+                f"S3 at {self._at}, creating bucket {bucket}: {answer.status_code} {answer.text[:300]}"
+            )
 
 
 class _Upload:
@@ -172,7 +179,9 @@ class S3Sink(Sink):
                 try:
                     await upload.write(content, stop - start)
                 except (BaseError, OSError) as error:
-                    raise self._failed(upload, error) from None
+                    self._open = None  # what was sent of it never becomes an object
+                    self._error = self._failed(upload, error)
+                    raise self._error from None
                 self.accepted_records += stop - start
                 self.accepted_bytes += len(content)
             if stop < len(records) or upload.records == self._max_records:
@@ -208,9 +217,10 @@ class S3Sink(Sink):
     async def _closed(self, upload: _Upload) -> None:
         try:
             async with self._slots:
-                self._written.objects.append(await upload.close())
+                written = await upload.close()
+            self._written.objects.append(written)  # looked up only now: `take_written` may have replaced it meanwhile
         except (BaseError, OSError) as error:
-            self._error = self._failed(upload, error)
+            self._error = self._error or self._failed(upload, error)
 
     def _failed(self, upload: _Upload, error: Exception) -> SinkError:
         return SinkError(f"S3 object {upload.key}: {reason(error)}")

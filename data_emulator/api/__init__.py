@@ -1,0 +1,1 @@
+"""The REST API: HTTP around `data_emulator.emulations`."""

@@ -1,0 +1,118 @@
+"""The routes under ``/emulator``: the original's two, and what the service adds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+
+from data_emulator.api import bodies
+from data_emulator.api.preferences import wait_preference
+from data_emulator.api.problems import MEDIA_TYPE
+from data_emulator.emulations import Emulations
+from data_emulator.errors import EmulationNotFound
+from data_emulator.wire import (
+    EmulationCreated,
+    EmulationPage,
+    EmulationRequest,
+    EmulationStatus,
+    Manifest,
+    Problem,
+    State,
+    Statuses,
+    StatusesRequest,
+)
+
+router = APIRouter(prefix="/emulator", tags=["emulations"])
+
+
+def _emulations(request: Request) -> Emulations:
+    service: Emulations = request.app.state.emulations
+    return service
+
+
+Service = Annotated[Emulations, Depends(_emulations)]
+PreferHeader = Annotated[
+    str | None, Header(alias="Prefer", description="`wait=N`: answer when it has ended, at the latest after N seconds.")
+]
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    schema = {"schema": Problem.model_json_schema()}
+    return {status: {"description": "refused", "content": {MEDIA_TYPE: schema}} for status in statuses}
+
+
+@router.post("/", status_code=201, responses=_problems(400, 401, 413, 422, 429))
+def start_emulation(
+    body: EmulationRequest,
+    service: Service,
+    response: Response,
+    idempotency_key: Annotated[
+        str | None,
+        Header(min_length=1, max_length=255, description="The same key and body give the same emulation."),
+    ] = None,
+) -> EmulationCreated:
+    """Start an emulation."""
+    emulation, replayed = service.start(body, idempotency_key)
+    if replayed:
+        response.headers["Idempotency-Replayed"] = "true"
+    response.headers["Content-Location"] = f"/emulator/{emulation.id}/status"
+    return bodies.created(emulation)
+
+
+@router.get("/", responses=_problems(401, 422))
+def list_emulations(
+    service: Service,
+    status: Annotated[State | None, Query(description="Only those in this state.")] = None,
+    domain: Annotated[str | None, Query(description="Only those of this domain.")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    offset: Annotated[int, Query(ge=0)] = 0,
+) -> EmulationPage:
+    """List emulations, the newest first."""
+    emulations, total = service.store.page(status, domain, limit, offset)
+    return EmulationPage(
+        emulations=[bodies.status(each) for each in emulations], total=total, limit=limit, offset=offset
+    )
+
+
+@router.post("/status", responses=_problems(401, 422))
+async def status_of_many(
+    body: StatusesRequest, service: Service, request: Request, response: Response, prefer: PreferHeader = None
+) -> Statuses:
+    """Tell where several emulations are, as soon as any of them has ended."""
+    emulations = await service.wait_for_any(body.ids, _granted_wait_s(request, response, prefer))
+    return Statuses(
+        emulations=[bodies.status(emulations[each]) for each in body.ids if each in emulations],
+        not_found=[each for each in body.ids if each not in emulations],
+    )
+
+
+@router.get("/{emulation_id}/status", responses=_problems(401, 404))
+async def get_status(
+    emulation_id: str, service: Service, request: Request, response: Response, prefer: PreferHeader = None
+) -> EmulationStatus:
+    """Tell where an emulation is."""
+    emulations = await service.wait_for_any([emulation_id], _granted_wait_s(request, response, prefer))
+    if emulation_id not in emulations:
+        raise EmulationNotFound(emulation_id)
+    return bodies.status(emulations[emulation_id])
+
+
+def _granted_wait_s(request: Request, response: Response, prefer: str | None) -> float:
+    """Return how long to wait, and tell the client so."""
+    wait_s = wait_preference(prefer, request.app.state.settings.max_wait_s)
+    if wait_s is not None:
+        response.headers["Preference-Applied"] = f"wait={wait_s}"
+    return wait_s or 0
+
+
+@router.get("/{emulation_id}/manifest", responses=_problems(401, 404))
+def get_manifest(emulation_id: str, service: Service) -> Manifest:
+    """Tell exactly where an emulation's data lies."""
+    return bodies.manifest(*service.manifest(emulation_id))
+
+
+@router.delete("/{emulation_id}", status_code=202, responses=_problems(401, 404, 409))
+def cancel_emulation(emulation_id: str, service: Service) -> EmulationStatus:
+    """End an emulation as cancelled. What it has written stays, and its manifest tells what that is."""
+    return bodies.status(service.cancel(emulation_id))

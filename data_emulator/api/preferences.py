@@ -1,0 +1,16 @@
+"""The `Prefer` header (RFC 7240), of which the service knows `wait`."""
+
+from __future__ import annotations
+
+import re
+
+_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?=[,;]|$)", re.IGNORECASE)
+
+
+def wait_preference(prefer: str | None, longest_s: float) -> int | None:
+    """Return the seconds that a client is willing to wait, at most `longest_s`; `None` if it does not say so.
+
+    A preference that makes no sense is ignored, as the RFC asks.
+    """
+    found = _WAIT.search(prefer or "")
+    return min(int(found[1]), int(longest_s)) if found else None

@@ -1,0 +1,53 @@
+"""Errors as problem documents (RFC 9457), with `detail` where clients of the original look for it."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from data_emulator.errors import RequestRefused
+from data_emulator.wire import Problem
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem(
+    status: int, title: str, detail: str | list[dict[str, Any]], headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """Return the answer for an error."""
+    body = Problem(title=title, status=status, detail=detail).model_dump()
+    return JSONResponse(jsonable_encoder(body), status, headers, media_type=MEDIA_TYPE)
+
+
+def refusal(error: RequestRefused) -> JSONResponse:
+    """Return the answer for an error of ours."""
+    return problem(error.status, error.title, str(error), error.headers)
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the app a problem document."""
+
+    @app.exception_handler(RequestRefused)
+    async def refused(_: Request, error: RequestRefused) -> JSONResponse:
+        return refusal(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        # Pydantic's `url` and `ctx` objects are left out where they are not plain data.
+        return problem(422, "Invalid request", jsonable_encoder(error.errors(), custom_encoder={Exception: str}))
+
+    @app.exception_handler(HTTPException)
+    async def http_error(_: Request, error: HTTPException) -> JSONResponse:
+        headers = dict(error.headers or {})
+        return problem(error.status_code, HTTPStatus(error.status_code).phrase, str(error.detail), headers)
+
+    @app.exception_handler(Exception)
+    async def defect(_: Request, error: Exception) -> JSONResponse:
+        # The traceback goes to the log; what it holds is not for the client.
+        return problem(500, "Internal Server Error", f"internal error: {type(error).__name__}")

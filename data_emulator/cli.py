@@ -1,0 +1,63 @@
+"""The command line, ``data-emulator``."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+import uvicorn
+from pydantic import ValidationError
+
+from data_emulator import logs
+from data_emulator.api.app import create_app
+from data_emulator.errors import ConfigurationError
+from data_emulator.settings import Settings
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="The Data Emulator Service.", pretty_exceptions_enable=False
+)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; beyond loopback a token is needed.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Listen beyond loopback without a token.")] = False,
+) -> None:
+    """Run the service. All settings come from the environment: DATA_EMULATOR_<NAME>."""
+    logs.configure()
+    given = {"host": host, "port": port, "insecure": insecure or None}
+    settings = _settings({name: value for name, value in given.items() if value is not None})
+    try:
+        settings.check_exposure()
+        application = create_app(settings)
+    except ConfigurationError as error:
+        _give_up(str(error))
+    uvicorn.run(application, host=settings.host, port=settings.port, log_level="warning", access_log=False)
+
+
+@app.command()
+def openapi() -> None:
+    """Print the service's OpenAPI document."""
+    typer.echo(json.dumps(create_app(_settings({"database_url": "sqlite://"})).openapi(), indent=2))
+
+
+def _settings(given: dict[str, object]) -> Settings:
+    try:
+        return Settings.model_validate({**Settings().model_dump(exclude_unset=True), **given})
+    except ValidationError as error:
+        # The values are not shown: one of them may be a secret.
+        wrong = [f"DATA_EMULATOR_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
+        _give_up("; ".join(wrong))
+        raise  # not reached
+
+
+def _give_up(message: str) -> None:
+    typer.echo(f"data-emulator: {message}", err=True)
+    raise typer.Exit(2)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

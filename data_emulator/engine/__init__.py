@@ -1,0 +1,1 @@
+"""The engine: worker processes, each running many emulations in turn."""

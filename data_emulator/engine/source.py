@@ -1,0 +1,65 @@
+"""The records of one emulation, in order, encoded: made in blocks, taken in any amounts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from data_emulator.domains import all_domains
+from data_emulator.domains.base import EventClock
+from data_emulator.domains.world import world
+from data_emulator.engine.plan import Plan
+from data_emulator.formats import csv, jsonl
+from data_emulator.formats.envelope import enveloped
+from data_emulator.sinks.base import EncodedRecords
+
+BLOCK_RECORDS: Final = 4096
+"""Records made at a time. Large enough that numpy's cost a call is spread thin, small enough for thousands of emulations."""
+UNPACED_STEP_US: Final = 1.0
+"""Event time between records that are made as fast as it goes: a million a second, so that none lies in the future."""
+
+
+class RecordSource:
+    """Makes records from number 0 on.
+
+    :param started_us: the time of record 0, in microseconds since the Unix epoch; later ones follow at the plan's rate.
+    """
+
+    def __init__(self, plan: Plan, started_us: int) -> None:
+        domain = all_domains()[plan.domain]
+        self._plan = plan
+        self._domain = domain(world(plan.world_seed, plan.world_users), plan.seed)
+        self._clock = EventClock(started_us, 1e6 / plan.rate if plan.rate else UNPACED_STEP_US)
+        self._terminator = "\n" if plan.sink == "minio" else ""
+        self._next_index = 0
+        self._block: EncodedRecords | None = None
+        self._taken = 0
+
+    def header(self) -> bytes:
+        """Return what stands at the start of every object: the column names in CSV, nothing in JSON."""
+        if self._plan.format == "json":
+            return b""
+        nothing = np.arange(0)
+        return csv.header(enveloped("", nothing, self._domain.records(nothing, nothing))).encode()
+
+    def take(self, at_most: int) -> EncodedRecords:
+        """Return the next records: at least one and at most so many, fewer at the end of a block."""
+        if self._block is None or self._taken == len(self._block):
+            self._block, self._taken = self._make(), 0
+        records = self._block.slice(self._taken, at_most)
+        self._taken += len(records)
+        return records
+
+    def _make(self) -> EncodedRecords:
+        count = BLOCK_RECORDS
+        planned = self._plan.records_planned
+        if planned is not None:
+            count = max(1, min(count, planned - self._next_index))
+        index = np.arange(self._next_index, self._next_index + count)
+        self._next_index += count
+        time_us = self._clock.times(index)
+        data = self._domain.records(index, time_us)
+        batch = enveloped(self._plan.emulation_id, time_us, data)
+        encode = jsonl.encode if self._plan.format == "json" else csv.encode
+        return EncodedRecords(encode(batch, self._terminator), data.column("user_id"))

@@ -1,0 +1,286 @@
+"""The state that outlives the process: emulations, and what each has written. SQLAlchemy Core; SQLite in WAL mode."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from data_emulator.engine.messages import Report
+from data_emulator.sinks.base import ObjectWritten, PartitionWritten
+from data_emulator.wire import TERMINAL_STATES, EmulationRequest, State
+
+_metadata = sa.MetaData()
+
+_emulations = sa.Table(
+    "emulations",
+    _metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True, comment="in order of arrival"),
+    sa.Column("id", sa.String(36), nullable=False, unique=True),
+    sa.Column("idempotency_key", sa.String(255), unique=True),
+    sa.Column("body_digest", sa.String(64), nullable=False, comment="of the request as it was sent"),
+    sa.Column("request", sa.JSON, nullable=False, comment="as it is carried out: defaults filled in"),
+    sa.Column("domain", sa.String(255), nullable=False, index=True),
+    sa.Column("world_seed", sa.BigInteger, nullable=False),
+    sa.Column("seed", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False, index=True),
+    sa.Column("error", sa.Text),
+    sa.Column("created_at", sa.Double, nullable=False, comment="Unix seconds, as all times here"),
+    sa.Column("started_at", sa.Double),
+    sa.Column("updated_at", sa.Double),
+    sa.Column("records", sa.BigInteger, nullable=False, default=0),
+    sa.Column("bytes", sa.BigInteger, nullable=False, default=0),
+)
+_objects = sa.Table(
+    "objects",
+    _metadata,
+    sa.Column("emulation_id", sa.String(36), sa.ForeignKey("emulations.id"), primary_key=True),
+    sa.Column("key", sa.String(1024), primary_key=True),
+    sa.Column("records", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("checksum", sa.String(80), nullable=False),
+)
+_partitions = sa.Table(
+    "partitions",
+    _metadata,
+    sa.Column("emulation_id", sa.String(36), sa.ForeignKey("emulations.id"), primary_key=True),
+    sa.Column("partition", sa.Integer, primary_key=True),
+    sa.Column("first_offset", sa.BigInteger, nullable=False),
+    sa.Column("next_offset", sa.BigInteger, nullable=False),
+    sa.Column("records", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class Emulation:
+    """An emulation as stored. Times are Unix seconds; `updated_at` is when it was last heard of, or ended."""
+
+    id: str
+    body_digest: str
+    request: EmulationRequest
+    world_seed: int
+    seed: int
+    state: State
+    error: str | None
+    created_at: float
+    started_at: float | None
+    updated_at: float | None
+    records: int
+    bytes: int
+
+
+class Store:
+    """The database. Every method is one transaction, safe to call from any thread.
+
+    :param url: SQLAlchemy URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = sa.create_engine(url)
+        self._writing = threading.Lock()  # SQLite has one writer: waiting here beats its busy handler's sleeps
+        if self._engine.dialect.name == "sqlite":
+            sa.event.listen(self._engine, "connect", _configure_sqlite)
+        _metadata.create_all(self._engine)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def check(self) -> None:
+        """Make sure that the database answers.
+
+        :raises sqlalchemy.exc.SQLAlchemyError: when it does not.
+        """
+        with self._engine.connect() as connection:
+            connection.execute(sa.select(1))
+
+    def add(self, emulation: Emulation, idempotency_key: str | None) -> None:
+        """Store a new emulation.
+
+        :raises sqlalchemy.exc.IntegrityError: when the idempotency key is taken.
+        """
+        with self._write() as connection:
+            connection.execute(
+                _emulations.insert().values(
+                    id=emulation.id,
+                    idempotency_key=idempotency_key,
+                    body_digest=emulation.body_digest,
+                    request=emulation.request.model_dump(),
+                    domain=emulation.request.emulation_domain,
+                    world_seed=emulation.world_seed,
+                    seed=emulation.seed,
+                    state=emulation.state,
+                    created_at=emulation.created_at,
+                )
+            )
+
+    def by_key(self, idempotency_key: str) -> Emulation | None:
+        """Return the emulation that was started with this idempotency key."""
+        return self._first(_emulations.c.idempotency_key == idempotency_key)
+
+    def get(self, emulation_id: str) -> Emulation | None:
+        """Return an emulation."""
+        return self._first(_emulations.c.id == emulation_id)
+
+    def get_many(self, emulation_ids: Sequence[str]) -> dict[str, Emulation]:
+        """Return those that exist, by id."""
+        found: dict[str, Emulation] = {}
+        with self._engine.connect() as connection:
+            for start in range(0, len(emulation_ids), 500):  # databases bound the number of parameters
+                chosen = _emulations.c.id.in_(emulation_ids[start : start + 500])
+                found |= {row.id: _emulation(row) for row in connection.execute(_emulations.select().where(chosen))}
+        return found
+
+    def page(self, state: State | None, domain: str | None, limit: int, offset: int) -> tuple[list[Emulation], int]:
+        """Return a page of the emulations that match, the newest first, and how many match in all."""
+        matching = sa.true()
+        if state is not None:
+            matching = sa.and_(matching, _emulations.c.state == state)
+        if domain is not None:
+            matching = sa.and_(matching, _emulations.c.domain == domain)
+        newest_first = _emulations.select().where(matching).order_by(_emulations.c.number.desc())
+        with self._engine.connect() as connection:
+            total = connection.execute(sa.select(sa.func.count()).select_from(_emulations).where(matching)).scalar_one()
+            rows = connection.execute(newest_first.limit(limit).offset(offset))
+            return [_emulation(row) for row in rows], total
+
+    def in_state(self, state: State) -> list[Emulation]:
+        """Return the emulations in a state, the oldest first."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                _emulations.select().where(_emulations.c.state == state).order_by(_emulations.c.number)
+            )
+            return [_emulation(row) for row in rows]
+
+    def counts(self) -> dict[str, tuple[int, int, int]]:
+        """Return for each state how many emulations are in it, and their records and bytes."""
+        c = _emulations.c
+        sums = sa.select(c.state, sa.func.count(), sa.func.sum(c.records), sa.func.sum(c.bytes)).group_by(c.state)
+        with self._engine.connect() as connection:
+            return {state: (int(n), int(records), int(size)) for state, n, records, size in connection.execute(sums)}
+
+    def set_processing(self, emulation_id: str) -> None:
+        """Note that an emulation has been given to a worker."""
+        with self._write() as connection:
+            connection.execute(
+                _emulations.update().where(_emulations.c.id == emulation_id).values(state=State.PROCESSING)
+            )
+
+    def end(self, emulation_ids: Iterable[str], state: State, error: str | None) -> None:
+        """Note that emulations have ended otherwise than by a worker's report. Those that have ended stay as they are."""
+        with self._write() as connection:
+            for emulation_id in emulation_ids:
+                self._end(connection, emulation_id, state, error, time.time())
+
+    def record(self, reports: list[Report]) -> None:
+        """Store what a worker reports, all of it or nothing."""
+        now = time.time()
+        with self._write() as connection:
+            for report in reports:
+                connection.execute(
+                    _emulations.update()
+                    .where(_emulations.c.id == report.emulation_id, _emulations.c.state.not_in(TERMINAL_STATES))
+                    .values(started_at=report.started_at, updated_at=now, records=report.records, bytes=report.bytes)
+                )
+                self._add_written(connection, report)
+                if report.outcome:
+                    self._end(connection, report.emulation_id, report.outcome.state, report.outcome.error, now)
+                    self._fail_if_short(connection, report)
+
+    def manifest(self, emulation_id: str) -> tuple[list[ObjectWritten], list[PartitionWritten]]:
+        """Return the objects and the partitions that hold an emulation's data, in order."""
+        o, p = _objects.c, _partitions.c
+        objects = sa.select(o.key, o.records, o.bytes, o.checksum).where(o.emulation_id == emulation_id).order_by(o.key)
+        partitions = (
+            sa.select(p.partition, p.first_offset, p.next_offset, p.records, p.bytes)
+            .where(p.emulation_id == emulation_id)
+            .order_by(p.partition)
+        )
+        with self._engine.connect() as connection:
+            return (
+                [ObjectWritten(*row) for row in connection.execute(objects)],
+                [PartitionWritten(*row) for row in connection.execute(partitions)],
+            )
+
+    def _add_written(self, connection: Connection, report: Report) -> None:
+        if report.written.objects:
+            rows = [{"emulation_id": report.emulation_id, **vars(each)} for each in report.written.objects]
+            connection.execute(_objects.insert(), rows)
+        if report.written.partitions:
+            connection.execute(_partitions.delete().where(_partitions.c.emulation_id == report.emulation_id))
+            rows = [{"emulation_id": report.emulation_id, **vars(each)} for each in report.written.partitions]
+            connection.execute(_partitions.insert(), rows)
+
+    def _end(self, connection: Connection, emulation_id: str, state: State, error: str | None, now: float) -> None:
+        """Set the final state. From here on, records and bytes are those that the manifest lists."""
+        totals: dict[str, Any] = {}
+        for name in ("records", "bytes"):
+            sums = [
+                sa.select(sa.func.coalesce(sa.func.sum(table.c[name]), 0))
+                .where(table.c.emulation_id == emulation_id)
+                .scalar_subquery()
+                for table in (_objects, _partitions)
+            ]
+            totals[name] = sums[0] + sums[1]
+        connection.execute(
+            _emulations.update()
+            .where(_emulations.c.id == emulation_id, _emulations.c.state.not_in(TERMINAL_STATES))
+            .values(state=state, error=error, updated_at=now, **totals)
+        )
+
+    def _fail_if_short(self, connection: Connection, report: Report) -> None:
+        """Refuse to call an emulation completed whose manifest does not hold all that its sink accepted."""
+        connection.execute(
+            _emulations.update()
+            .where(
+                _emulations.c.id == report.emulation_id,
+                _emulations.c.state == State.COMPLETED,
+                _emulations.c.records != report.records,
+            )
+            .values(
+                state=State.FAILED,
+                error=f"internal error: the manifest does not account for all {report.records} records that were written",
+            )
+        )
+
+    def _first(self, condition: sa.ColumnElement[bool]) -> Emulation | None:
+        with self._engine.connect() as connection:
+            row = connection.execute(_emulations.select().where(condition)).first()
+        return None if row is None else _emulation(row)
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        with self._writing, self._engine.begin() as connection:
+            yield connection
+
+
+def _configure_sqlite(connection: Any, _: Any) -> None:
+    """Set a new connection up: readers and the writer do not wait for each other, and a commit survives a power cut."""
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _emulation(row: Row[Any]) -> Emulation:
+    return Emulation(
+        id=row.id,
+        body_digest=row.body_digest,
+        request=EmulationRequest.model_validate(row.request),
+        world_seed=row.world_seed,
+        seed=row.seed,
+        state=State(row.state),
+        error=row.error,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        updated_at=row.updated_at,
+        records=row.records,
+        bytes=row.bytes,
+    )
