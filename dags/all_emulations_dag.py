@@ -1,0 +1,119 @@
+"""Emulate every domain of the list, each on its own, and succeed only if all of them completed.
+
+What it does for its users is in the DAG's own docs below, which the UI shows too.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import Variable, chain, dag, get_current_context, task, task_group
+from airflow.sdk.exceptions import AirflowFailException
+
+from include.domain_list import VARIABLE, parse_domain_list
+from include.operators.start_emulator import StartEmulatorOperator
+from include.operators.status_emulation import StatusEmulationOperator
+from include.run_summary import domain_outcomes
+
+log = logging.getLogger(__name__)
+
+DOCS = """
+### Production-like data for every domain
+
+`start` → `get_domains` → for each domain `emulate.start` → `emulate.wait` → `end`
+
+The domains come from the Airflow Variable `emulation_domains`, a JSON array of names or objects, read on every run:
+
+    ["user-profile", {"emulation_domain": "transaction", "emulator_sync": "kafka", "timeout": 300}]
+
+Without the Variable it is user-profile to minio for 30 s, device-log and transaction to kafka for 60 s each.
+A mistake in it fails `get_domains` with a message that names the entry, the field and what is allowed.
+
+A domain that fails leaves the others running; `end` then names it and fails the run. To run one domain again, clear its
+`emulate.start` with everything downstream. The service is the one of the connection `data_emulator_default`.
+"""
+
+
+@dag(
+    dag_id="all_emulations_dag",
+    schedule="@daily",
+    start_date=datetime(2025, 1, 1, tzinfo=UTC),
+    catchup=False,
+    tags=["data-emulator", "lakehouse-lab"],
+    default_args={"owner": "data-platform", "retries": 1, "retry_delay": timedelta(seconds=30)},
+    doc_md=DOCS,
+)
+def all_emulations_dag() -> None:
+    """Wire the tasks."""
+
+    @task(retries=0)
+    def get_domains() -> list[dict[str, Any]]:
+        """Read and check the list of domains."""
+        return parse_domain_list(Variable.get(VARIABLE, default=None))
+
+    @task_group
+    def emulate(
+        emulator_sync: str,
+        emulation_domain: str,
+        format_type: str,
+        sync_type: str,
+        max_chunk_size: int,
+        timeout: int,
+        rate: float | str | None,
+        max_records: int | None,
+        seed: int | None,
+        emulation_label: str,
+        wait_timeout: float,
+    ) -> Any:
+        """Emulate one domain."""
+        start_emulation = StartEmulatorOperator(
+            task_id="start",
+            emulator_sync=emulator_sync,
+            emulation_domain=emulation_domain,
+            format_type=format_type,
+            sync_type=sync_type,
+            max_chunk_size=max_chunk_size,
+            timeout=timeout,
+            rate=rate,
+            max_records=max_records,
+            seed=seed,
+            emulation_label=emulation_label,
+            map_index_template="{{ task.emulation_label }}",
+        )
+        wait = StatusEmulationOperator(
+            task_id="wait",
+            prev_task_id="start",
+            wait_timeout=wait_timeout,
+            emulation_label=emulation_label,
+            map_index_template="{{ task.emulation_label }}",
+        )
+        chain(start_emulation, wait)
+        return wait.output
+
+    @task(trigger_rule="all_done", retries=0)
+    def end(domains: list[dict[str, Any]] | None) -> None:
+        """Log what became of each domain, and fail unless all completed."""
+        if domains is None:
+            raise AirflowFailException("There is no list of domains: see the log of get_domains")
+        ti = get_current_context()["ti"]
+        start_task_id, wait_task_id = "emulate.start", "emulate.wait"
+        states = ti.get_task_states(dag_id=ti.dag_id, task_ids=[start_task_id, wait_task_id], run_ids=[ti.run_id])
+        outcomes = domain_outcomes(
+            domains, states.get(ti.run_id, {}), start_task_id=start_task_id, wait_task_id=wait_task_id
+        )
+        for outcome in outcomes:
+            log.info(outcome.text)
+        if failed := [outcome.text for outcome in outcomes if not outcome.completed]:
+            raise AirflowFailException(f"{len(failed)} of {len(outcomes)} domains: " + "; ".join(failed))
+        log.info("All %d domains completed", len(outcomes))
+
+    domains = get_domains()
+    emulations = emulate.expand_kwargs(domains)
+    ended = end(domains)  # type: ignore[arg-type]  # at parse time an XComArg stands in for the list
+    chain(EmptyOperator(task_id="start"), domains, emulations, ended)
+
+
+all_emulations_dag()
