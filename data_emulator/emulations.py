@@ -63,7 +63,7 @@ class Emulations:
         self._waiters = Waiters()
 
     def open(self) -> None:
-        """Start the workers, and settle what an earlier process left: what ran has failed, what waited goes on waiting."""
+        """Start the workers, and settle what an earlier process left: what ran has failed, what was queued still is."""
         interrupted = [emulation.id for emulation in self.store.in_state(State.PROCESSING)]
         self.store.end(interrupted, State.FAILED, _KILLED)
         if interrupted:
@@ -96,7 +96,7 @@ class Emulations:
         with self._admission:
             if len(self._running) >= self._settings.max_running and len(self._queued) >= self._settings.max_queued:
                 raise TooManyEmulations(
-                    f"{len(self._running)} emulations run and {len(self._queued)} wait, as many as are allowed: try later"
+                    f"{len(self._running)} emulations run and {len(self._queued)} are queued, as many as are allowed"
                 )
             try:
                 self.store.add(emulation, idempotency_key)

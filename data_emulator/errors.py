@@ -60,7 +60,7 @@ class Unauthorized(RequestRefused):
 
     status = 401
     title = "Unauthorized"
-    headers = {"WWW-Authenticate": "Bearer"}
+    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": "Bearer"}
 
 
 class EmulationNotFound(RequestRefused):
@@ -99,4 +99,4 @@ class TooManyEmulations(RequestRefused):
 
     status = 429
     title = "Too many emulations"
-    headers = {"Retry-After": "5"}
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}

@@ -174,7 +174,7 @@ class Store:
             )
 
     def end(self, emulation_ids: Iterable[str], state: State, error: str | None) -> None:
-        """Note that emulations have ended otherwise than by a worker's report. Those that have ended stay as they are."""
+        """Note that emulations have ended, without a worker's report. Those that had ended before stay as they are."""
         with self._write() as connection:
             for emulation_id in emulation_ids:
                 self._end(connection, emulation_id, state, error, time.time())
@@ -246,7 +246,7 @@ class Store:
             )
             .values(
                 state=State.FAILED,
-                error=f"internal error: the manifest does not account for all {report.records} records that were written",
+                error=f"internal error: {report.records} records were written, the manifest holds another number",
             )
         )
 

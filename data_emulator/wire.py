@@ -40,8 +40,8 @@ class EmulationRequest(BaseModel):
     sync_type: Annotated[
         str,
         Field(
-            description="In S3: `grouped`, one object; `chunked`, objects of about `max_chunk_size` bytes; anything else, "
-            "one object a record. A Kafka message is always one record.",
+            description="In S3: `grouped`, one object; `chunked`, objects of about `max_chunk_size` bytes; anything "
+            "else, one object a record. A Kafka message is always one record.",
             examples=["grouped"],
         ),
     ]
@@ -64,8 +64,8 @@ class EmulationRequest(BaseModel):
         Field(
             ge=-(2**63),
             lt=2**63,
-            description="Seed of the users and the records; absent, the users are the service's own world, and the records "
-            "are new each time.",
+            description="Seed of the users and the records; absent, the users are the service's own world, and the "
+            "records are new each time.",
         ),
     ] = None
 

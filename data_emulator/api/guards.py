@@ -24,6 +24,7 @@ class RequireToken:
         self._expected = b"Bearer " + token.get_secret_value().encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 401."""
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
             given = Headers(scope=scope).get("authorization", "").encode("latin-1")
             if not secrets.compare_digest(given, self._expected):
@@ -42,6 +43,7 @@ class LimitBody:
         self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with its whole body, or answer 413."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -52,5 +52,5 @@ class Domain(ABC):
         """Return the columns of `schema`, in its order, for the records with these indexes and event times."""
 
     def records(self, index: Index, time_us: Index) -> pa.RecordBatch:
-        """Return the records with these indexes as a batch that conforms to `schema`, strings dictionary-encoded or not."""
+        """Return the records with these indexes as a batch with the columns of `schema`."""
         return pa.RecordBatch.from_arrays(self.columns(index, time_us), names=self.schema.names)

@@ -13,16 +13,18 @@ from data_emulator.domains.geography import LOCATION, locations
 from data_emulator.domains.randomness import Index, Stream, cumulative, weighted_choice
 from data_emulator.domains.world import MAX_DEVICES, World, cities_in
 
+_WEBKIT: Final = "AppleWebKit/537.36 (KHTML, like Gecko)"
 _DEVICES: Final = [
-    # type, os, user agent, weight
-    ("mobile", "Android 15", "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/131.0 Mobile Safari/537.36", 34),
-    ("mobile", "iOS 18", "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Version/18.1 Mobile Safari/604.1", 26),
-    ("desktop", "Windows 11", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/131.0 Safari/537.36", 21),
-    ("desktop", "macOS 15", "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 Version/18.1 Safari/605.1.15", 9),
-    ("desktop", "Ubuntu 24.04", "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0", 3),
-    ("tablet", "iPadOS 18", "Mozilla/5.0 (iPad; CPU OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Version/18.1 Safari/604.1", 5),
-    ("tablet", "Android 14", "Mozilla/5.0 (Linux; Android 14; SM-X710) AppleWebKit/537.36 Chrome/131.0 Safari/537.36", 2),
-]  # fmt: skip
+    # type, os, what the user agent says of the platform, of the browser, share in percent
+    ("mobile", "Android 15", "Linux; Android 15; Pixel 9", f"{_WEBKIT} Chrome/131.0.0.0 Mobile Safari/537.36", 34),
+    ("mobile", "iOS 18", "iPhone; CPU iPhone OS 18_1 like Mac OS X", f"{_WEBKIT} Version/18.1 Mobile Safari/604.1", 26),
+    ("desktop", "Windows 11", "Windows NT 10.0; Win64; x64", f"{_WEBKIT} Chrome/131.0.0.0 Safari/537.36", 21),
+    ("desktop", "macOS 15", "Macintosh; Intel Mac OS X 10_15_7", f"{_WEBKIT} Version/18.1 Safari/605.1.15", 9),
+    ("desktop", "Ubuntu 24.04", "X11; Linux x86_64; rv:132.0", "Gecko/20100101 Firefox/132.0", 3),
+    ("tablet", "iPadOS 18", "iPad; CPU OS 18_1 like Mac OS X", f"{_WEBKIT} Version/18.1 Safari/604.1", 5),
+    ("tablet", "Android 14", "Linux; Android 14; SM-X710", f"{_WEBKIT} Chrome/131.0.0.0 Safari/537.36", 2),
+]
+_USER_AGENTS: Final = [f"Mozilla/5.0 ({platform}) {browser}" for _, _, platform, browser, _ in _DEVICES]
 _DEVICE_WEIGHTS: Final = cumulative(np.array([float(weight) for *_, weight in _DEVICES]))
 _ABROAD_SHARE: Final = 0.04
 """Share of sessions away from the home country: it is dominant, as asked of realistic locations."""
@@ -80,11 +82,11 @@ class DeviceLog(Domain):
             columns.uuids(self._id_high, self._id_low, index),
             self.world.user_ids(user),
             columns.uuids(self._device_high, self._device_low, device),
-            columns.picks([device[0] for device in _DEVICES], kind),
-            columns.picks([device[1] for device in _DEVICES], kind),
+            columns.picks([each[0] for each in _DEVICES], kind),
+            columns.picks([each[1] for each in _DEVICES], kind),
             self._ip_addresses(network),
             locations(city),
-            columns.picks([device[2] for device in _DEVICES], kind),
+            columns.picks(_USER_AGENTS, kind),
             columns.iso_timestamps(time_us - length_us),
             columns.iso_timestamps(time_us, missing=still_open),
         ]

@@ -25,8 +25,9 @@ _MERCHANT_KINDS: Final = [
     "Streaming", "Telecom", "Insurance", "Toys", "Beauty", "Garden", "Hotel", "Taxi", "Cinema", "Bakery",
 ]  # fmt: skip
 _MERCHANT_NAMES: Final = [
-    "Alder", "Birch", "Cedar", "Dover", "Elm", "Falcon", "Garnet", "Harbour", "Indigo", "Juniper", "Kestrel", "Lumen",
-    "Maple", "Nimbus", "Orchard", "Pioneer", "Quarry", "Raven", "Summit", "Tidewater", "Union", "Vale", "Willow", "Yarrow",
+    "Alder", "Birch", "Cedar", "Dover", "Elm", "Falcon", "Garnet", "Harbour", "Indigo", "Juniper",
+    "Kestrel", "Lumen", "Maple", "Nimbus", "Orchard", "Pioneer", "Quarry", "Raven", "Summit",
+    "Tidewater", "Union", "Vale", "Willow", "Yarrow",
 ]  # fmt: skip
 _MERCHANTS: Final = [f"{name} {kind}" for name in _MERCHANT_NAMES for kind in _MERCHANT_KINDS]
 _MERCHANT_POPULARITY: Final = cumulative(np.arange(1, len(_MERCHANTS) + 1) ** -_MERCHANT_ZIPF_EXPONENT)
@@ -42,7 +43,9 @@ class Transaction(Domain):
 
     name: ClassVar[str] = "transaction"
     destination: ClassVar[str] = "transactions"
-    description: ClassVar[str] = "Card payments: who paid how much to which merchant, where and when, and whether it was fraud."
+    description: ClassVar[str] = (
+        "Card payments: who paid how much to which merchant, where and when, and whether it was fraud."
+    )
     schema: ClassVar[pa.Schema] = pa.schema(
         [
             pa.field("transaction_id", pa.string(), nullable=False),

@@ -25,7 +25,7 @@ _RISK_FLOORS: Final = np.array([700, 600])
 
 
 class UserProfile(Domain):
-    """The profile of user ``i`` is record ``i``, so every emulation of a world gives the same users in the same order."""
+    """The profile of user ``i`` is record ``i``, so every emulation of a world gives the same users in order."""
 
     name: ClassVar[str] = "user-profile"
     destination: ClassVar[str] = "user-profiles"

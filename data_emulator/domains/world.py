@@ -16,7 +16,7 @@ from data_emulator.domains.geography import CITY_WEIGHTS_BY_COUNTRY, COUNTRIES, 
 from data_emulator.domains.randomness import Floats, Index, Stream, cumulative, weighted_choice
 
 ACTIVITY_ZIPF_EXPONENT: Final = 0.8
-"""Users differ in activity as 1 / rank**0.8, Zipf-like as card holders are in Di Clemente et al., Nature Communications 2018."""
+"""Users differ in activity as 1 / rank**0.8: Zipf-like, as in Di Clemente et al., Nature Communications 2018."""
 MAX_DEVICES: Final = 3
 _DEVICE_COUNT_WEIGHTS: Final = cumulative(np.array([0.45, 0.38, 0.17]))
 

@@ -15,7 +15,7 @@ from data_emulator.formats.envelope import enveloped
 from data_emulator.sinks.base import EncodedRecords
 
 BLOCK_RECORDS: Final = 4096
-"""Records made at a time. Large enough that numpy's cost a call is spread thin, small enough for thousands of emulations."""
+"""Records made at a time: enough to spread numpy's cost a call thin, few enough for thousands of emulations."""
 UNPACED_STEP_US: Final = 1.0
 """Event time between records that are made as fast as it goes: a million a second, so that none lies in the future."""
 

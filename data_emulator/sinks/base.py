@@ -38,7 +38,7 @@ class ObjectWritten:
 
 @dataclass(frozen=True)
 class PartitionWritten:
-    """What the broker has acknowledged in a partition: offsets from `first_offset` up to, not including, `next_offset`."""
+    """What the broker has acknowledged in a partition, from `first_offset` up to, not including, `next_offset`."""
 
     partition: int
     first_offset: int

@@ -3,7 +3,7 @@
 import errno
 import random
 import socket
-from collections.abc import Iterable
+from collections.abc import Sequence
 from types import TracebackType
 
 LOOPBACK = "127.0.0.1"
@@ -16,24 +16,22 @@ _RANGE = range(15_000, 32_000)
 class PortReservation:
     """Ports that are held from when they are chosen until the server that is to listen on them starts.
 
-    `wanted` ports are taken when they are free, and replaced when they are not. Use as a context manager, or call
-    `release()` right before the start. Raises RuntimeError when no free port can be found.
+    The i-th of `ports` is the i-th of `wanted` where that is given and free, and any free one otherwise. Use as a
+    context manager, or call `release()` right before the start. Raises RuntimeError when no free port can be found.
     """
 
-    def __init__(self, count: int, wanted: Iterable[int] = ()) -> None:
+    def __init__(self, count: int, wanted: Sequence[int] = ()) -> None:
         self._sockets: list[socket.socket] = []
-        candidates = [*wanted, *random.sample(_RANGE, k=1000)]
+        candidates = iter(random.sample(_RANGE, k=len(_RANGE)))
         try:
-            for port in candidates:
-                if len(self._sockets) == count:
-                    break
-                held = _hold(port)
-                if held is not None:
-                    self._sockets.append(held)
-            if len(self._sockets) < count:
-                raise RuntimeError(
-                    f"no {count} free ports found between {_RANGE.start} and {_RANGE.stop} on {LOOPBACK}"
-                )
+            for position in range(count):
+                held = _hold(wanted[position]) if position < len(wanted) else None
+                while held is None:
+                    held = _hold(next(candidates))
+                self._sockets.append(held)
+        except StopIteration:
+            self.release()
+            raise RuntimeError(f"no free port between {_RANGE.start} and {_RANGE.stop} on {LOOPBACK}") from None
         except BaseException:
             self.release()
             raise
@@ -52,15 +50,6 @@ class PortReservation:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
-
-
-def is_listening(port: int) -> bool:
-    """Tell whether something accepts connections on `port` of the loopback address."""
-    try:
-        with socket.create_connection((LOOPBACK, port), timeout=1):
-            return True
-    except OSError:
-        return False
 
 
 def _hold(port: int) -> socket.socket | None:

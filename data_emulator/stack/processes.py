@@ -55,7 +55,8 @@ class Command:
 
     `env` comes on top of this process's environment, less the variables whose names start with one of
     `cleared_prefixes`: what a user has set for another server must not steer this one. It is kept out of the repr,
-    for it holds secrets.
+    for it holds secrets. `outlives_others` marks a server that the others write to until they end, and which is
+    therefore ended after them.
     """
 
     name: str
@@ -64,15 +65,17 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     cleared_prefixes: tuple[str, ...] = ()
     cwd: Path | None = None
+    outlives_others: bool = False
 
 
 @dataclass(frozen=True)
 class Child:
-    """A process that a supervisor started: its name, its session, and where it logs."""
+    """A process that a supervisor started: its name, its session, where it logs, and whether it is ended last."""
 
     name: str
     session: Session
     log_path: Path
+    outlives_others: bool
     process: "subprocess.Popen[bytes]" = field(repr=False, compare=False)
 
     def is_running(self) -> bool:
@@ -142,7 +145,7 @@ class Supervisor:
                 cwd=command.cwd,
                 start_new_session=True,
             )
-            child = Child(command.name, Session.led_by(process.pid), command.log_path, process)
+            child = Child(command.name, Session.led_by(process.pid), command.log_path, command.outlives_others, process)
             self._children.append(child)
             self._record()
         return child
@@ -174,11 +177,12 @@ class Supervisor:
         self._end([child], 0)
 
     def stop_all(self, *, grace_s: float = 10) -> None:
-        """End everything and start nothing any more. Safe to call again, and from a signal's exception handler."""
+        """End everything and start nothing any more. Safe to call again, also after it was interrupted."""
         with self._lock:
             self._stopped.set()
             children = list(self._children)
-        self._end(children, grace_s)
+        for last in (False, True):
+            self._end([child for child in children if child.outlives_others is last], grace_s)
         if self._guard is not None and self._guard.stdin is not None:
             self._guard.stdin.close()  # With no session left to end, the guard ends at once.
             self._guard.wait()
@@ -194,8 +198,11 @@ class Supervisor:
 
     def _record(self) -> None:
         """Write down what runs, for the guard and in the state file."""
-        state = [{"name": child.name, **dataclasses.asdict(child.session)} for child in self._children]
-        if self._guard is not None and self._guard.stdin is not None:
+        state = [
+            {"name": child.name, "outlives_others": child.outlives_others, **dataclasses.asdict(child.session)}
+            for child in self._children
+        ]
+        if self._guard is not None and self._guard.stdin is not None and not self._guard.stdin.closed:
             _write_line(self._guard.stdin, json.dumps(state))
         if self._state_path is not None:
             temporary = self._state_path.with_suffix(".new")
@@ -203,20 +210,36 @@ class Supervisor:
             temporary.replace(self._state_path)
 
 
-def recorded(state_path: Path) -> dict[str, Session]:
-    """Return the sessions, by name, that a supervisor recorded in `state_path` and that still run."""
+@dataclass(frozen=True)
+class Recorded:
+    """A process of which a supervisor made a note in its state file."""
+
+    name: str
+    outlives_others: bool
+    session: Session
+
+    def is_running(self) -> bool:
+        """Tell whether it, or anything that it started, still runs."""
+        return bool(sessions.members(self.session))
+
+
+def recorded(state_path: Path) -> list[Recorded]:
+    """Return what a supervisor recorded in `state_path`, whether it still runs or not."""
     if not state_path.exists():
-        return {}
-    found = {entry["name"]: Session(entry["id"], entry["started_at"]) for entry in json.loads(state_path.read_text())}
-    return {name: session for name, session in found.items() if sessions.members(session)}
+        return []
+    return [
+        Recorded(entry["name"], entry["outlives_others"], Session(entry["id"], entry["started_at"]))
+        for entry in json.loads(state_path.read_text())
+    ]
 
 
 def stop_recorded(state_path: Path, *, grace_s: float = 10) -> list[str]:
     """End what is recorded in `state_path`, remove the file, and return the names of what was still running."""
-    running = recorded(state_path)
-    sessions.end(running.values(), grace_s=grace_s)
+    running = [entry for entry in recorded(state_path) if entry.is_running()]
+    for last in (False, True):
+        sessions.end([entry.session for entry in running if entry.outlives_others is last], grace_s=grace_s)
     state_path.unlink(missing_ok=True)
-    return list(running)
+    return [entry.name for entry in running]
 
 
 def read_tail(path: Path) -> str:

@@ -109,6 +109,7 @@ class SeaweedFS(Server):
             log_path=self._log_path,
             env={"GOMEMLIMIT": "512MiB"},
             cleared_prefixes=("AWS_", "S3_", "WEED_"),
+            outlives_others=True,
             cwd=self._data_dir,
         )
 

@@ -56,6 +56,7 @@ class Tansu(Server):
                 "AWS_DEFAULT_REGION": self._store.region,
             },
             cleared_prefixes=("AWS_",),
+            outlives_others=True,
         )
 
     def is_ready(self) -> bool:
