@@ -1,0 +1,172 @@
+"""A thin client of Airflow's REST API (v2), as far as the stack and the demo need it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from data_emulator.stack.processes import StackError
+
+_TIMEOUT_S = 30.0
+_READ_ATTEMPTS = 3
+
+
+class AirflowApiError(StackError):
+    """Airflow answered a request with an error; `status` is the HTTP status."""
+
+    def __init__(self, method: str, path: str, response: httpx.Response) -> None:
+        self.status = response.status_code
+        super().__init__(f"Airflow answered {method} {path} with {response.status_code}: {response.text[:500]}")
+
+
+class AirflowUnreachableError(StackError):
+    """Airflow gave no answer to a request."""
+
+
+@dataclass(frozen=True)
+class TaskInstance:
+    """One task of a run; `map_index` is -1 for a task that is not mapped, `state` None before it is scheduled."""
+
+    task_id: str
+    map_index: int
+    label: str | None
+    state: str | None
+    try_number: int
+
+
+class AirflowApi:
+    """Requests to the Airflow at `url`, which asks for no login.
+
+    Every method raises AirflowApiError for an error status and AirflowUnreachableError when there is no answer.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._client = httpx.Client(base_url=url, timeout=_TIMEOUT_S, trust_env=False)
+        self._token: str | None = None
+
+    def request(self, method: str, path: str, body: object = None, **params: str | int) -> Any:
+        """Send a request to `/api/v2` and return the parsed JSON of the answer, or None when it has no body."""
+        if self._token is None:
+            self._token = self._send("GET", "/auth/token").json()["access_token"]
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        response = self._send(method, f"/api/v2{path}", json=body, params=params, headers=headers)
+        return response.json() if response.content else None
+
+    def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        """Send a request; one that only reads is sent again when a busy machine made it time out."""
+        for attempts_left in reversed(range(_READ_ATTEMPTS if method == "GET" else 1)):
+            try:
+                response = self._client.request(method, path, **arguments)
+            except httpx.TransportError as error:
+                if not attempts_left:
+                    raise AirflowUnreachableError(f"Airflow gave no answer to {method} {path}: {error!r}") from error
+            else:
+                if response.is_error:
+                    raise AirflowApiError(method, path, response)
+                return response
+        raise AssertionError("unreachable")
+
+    def set_variable(self, key: str, value: str) -> None:
+        """Create variable `key`, or give it another value."""
+        body = {"key": key, "value": value}
+        try:
+            self.request("PATCH", f"/variables/{key}", body)
+        except AirflowApiError as error:
+            if error.status != httpx.codes.NOT_FOUND:
+                raise
+            self.request("POST", "/variables", body)
+
+    def connection(self, connection_id: str) -> dict[str, Any] | None:
+        """Return connection `connection_id` without its secrets, or None when there is none."""
+        try:
+            found: dict[str, Any] = self.request("GET", f"/connections/{connection_id}")
+        except AirflowApiError as error:
+            if error.status == httpx.codes.NOT_FOUND:
+                return None
+            raise
+        return found
+
+    def create_connection(self, body: Mapping[str, object]) -> None:
+        """Create the connection that `body` describes by the API's names."""
+        self.request("POST", "/connections", dict(body))
+
+    def set_connection_port(self, connection_id: str, port: int) -> None:
+        """Point connection `connection_id` to another port, leaving the rest of it as it is."""
+        connection = self.request("GET", f"/connections/{connection_id}")
+        body = {key: connection[key] for key in ("connection_id", "conn_type")} | {"port": port}
+        self.request("PATCH", f"/connections/{connection_id}", body, update_mask="port")
+
+    def ensure_pool(self, name: str, *, slots: int, description: str) -> None:
+        """Create pool `name`, in which deferred tasks count, unless there is one already."""
+        body = {"name": name, "slots": slots, "description": description, "include_deferred": True}
+        try:
+            self.request("POST", "/pools", body)
+        except AirflowApiError as error:
+            if error.status != httpx.codes.CONFLICT:
+                raise
+
+    def has_dag(self, dag_id: str) -> bool:
+        """Tell whether the DAG `dag_id` has been read."""
+        try:
+            self.request("GET", f"/dags/{dag_id}")
+        except AirflowApiError as error:
+            if error.status == httpx.codes.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    def import_errors(self) -> list[str]:
+        """Return the traceback of each DAG file that could not be read."""
+        return [str(error["stack_trace"]) for error in self.request("GET", "/importErrors")["import_errors"]]
+
+    def trigger(self, dag_id: str) -> str:
+        """Start a run of the DAG and return its run id."""
+        return str(self.request("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None})["dag_run_id"])
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """Return the state of a run: queued, running, success or failed."""
+        return str(self.request("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
+        """Return the tasks of a run, each mapped one as often as it has been mapped."""
+        found = self.request("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=1000)
+        return [
+            TaskInstance(
+                entry["task_id"], entry["map_index"], entry["rendered_map_index"], entry["state"], entry["try_number"]
+            )
+            for entry in found["task_instances"]
+        ]
+
+    def return_value(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> Any:
+        """Return what a task returned, or None when it has returned nothing yet."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
+        try:
+            return self.request("GET", path, map_index=map_index)["value"]
+        except AirflowApiError as error:
+            if error.status == httpx.codes.NOT_FOUND:
+                return None
+            raise
+
+    def task_log(self, dag_id: str, run_id: str, task: TaskInstance) -> list[str]:
+        """Return the lines that the last try of a task logged, its error and traceback among them."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task.task_id}/logs/{task.try_number}"
+        content = self.request("GET", path, map_index=task.map_index, full_content="true")["content"]
+        return [line for entry in content for line in _log_lines(entry)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+
+def _log_lines(entry: str | Mapping[str, Any]) -> list[str]:
+    """Return a structured log entry as lines: the event, then each error's type and value."""
+    if isinstance(entry, str):
+        return [entry]
+    errors = [f"{error['exc_type']}: {error['exc_value']}" for error in entry.get("error_detail") or []]
+    return [str(entry.get("event", "")), *errors]

@@ -1,0 +1,106 @@
+"""The receipt: what lies in the store and the broker, counted by reading it, beside what the service says it wrote."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import httpx
+from rich.table import Table
+
+from data_emulator.settings import Settings
+from data_emulator.stack.console import console
+from data_emulator.stack.readback import Counted, ReadBackError, count_messages, count_objects
+from data_emulator.wire import Manifest, State
+
+_REQUEST_TIMEOUT_S = 60.0
+_PROBLEMS_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """An emulation's manifest, what was counted, and all that is wrong: nothing, if `problems` is empty."""
+
+    manifest: Manifest
+    counted: Counted
+    problems: tuple[str, ...]
+
+
+def write_receipt(emulation_id: str, *, service_url: str, settings: Settings) -> Receipt:
+    """Count the data of an emulation, and compare it with the service's manifest.
+
+    `settings` say where the store and the broker are, and the service's token. Raises ReadBackError when the service
+    does not know the emulation, or when the service, the store or the broker cannot be read.
+    """
+    manifest = fetch_manifest(emulation_id, service_url=service_url, settings=settings)
+    counted = count_objects(manifest, settings) if manifest.sink == "s3" else count_messages(manifest, settings)
+    return Receipt(manifest, counted, tuple(compare(manifest, counted)))
+
+
+def fetch_manifest(emulation_id: str, *, service_url: str, settings: Settings) -> Manifest:
+    """Ask the service for the manifest of an emulation. Raises ReadBackError."""
+    headers = {"Authorization": f"Bearer {settings.token.get_secret_value()}"} if settings.token else {}
+    url = f"{service_url}/emulator/{emulation_id}/manifest"
+    try:
+        response = httpx.get(url, headers=headers, timeout=_REQUEST_TIMEOUT_S)
+    except httpx.TransportError as error:
+        raise ReadBackError(f"the service at {service_url} cannot be reached: {error}") from error
+    if response.is_error:
+        raise ReadBackError(f"the service answered GET {url} with {response.status_code}: {response.text[:300]}")
+    return Manifest.model_validate_json(response.content)
+
+
+def compare(manifest: Manifest, counted: Counted) -> Iterator[str]:
+    """Yield a sentence for all in which count and manifest differ, and for an emulation that is not completed."""
+    if manifest.state != State.COMPLETED:
+        yield f"the emulation is {manifest.state}, not completed"
+    totals = manifest.totals
+    places = totals.objects if manifest.sink == "s3" else totals.partitions
+    for name, found, stated in (
+        ("objects" if manifest.sink == "s3" else "partitions", counted.places, places),
+        ("records", counted.records, totals.records),
+        ("bytes", counted.bytes, totals.bytes),
+    ):
+        if found != stated:
+            yield f"{found:,} {name} found, the service says {stated:,}"
+    yield from counted.problems
+
+
+def print_receipts(receipts: Sequence[Receipt]) -> bool:
+    """Print the table, and what is wrong. Return whether nothing is."""
+    table = Table(
+        title="Receipt: counted in the store and the broker, beside what the service says", title_justify="left"
+    )
+    for heading in ("domain", "sink", "bucket or topic"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("objects or partitions", "records", "service says", "bytes", "service says"):
+        table.add_column(heading, justify="right")
+    table.add_column("verdict")
+    for receipt in receipts:
+        manifest, counted = receipt.manifest, receipt.counted
+        table.add_row(
+            manifest.emulation_domain,
+            "S3" if manifest.sink == "s3" else "Kafka",
+            manifest.bucket or manifest.topic,
+            f"{counted.places:,}",
+            f"{counted.records:,}",
+            f"{manifest.totals.records:,}",
+            f"{counted.bytes:,}",
+            f"{manifest.totals.bytes:,}",
+            "[red]WRONG[/red]" if receipt.problems else "[green]equal[/green]",
+        )
+    console.print(table)
+    for receipt in receipts:
+        for problem in receipt.problems[:_PROBLEMS_SHOWN]:
+            console.print(f"{receipt.manifest.emulation_domain} ({receipt.manifest.id}): {problem}", markup=False)
+        if len(receipt.problems) > _PROBLEMS_SHOWN:
+            console.print(f"and {len(receipt.problems) - _PROBLEMS_SHOWN:,} more")
+    return not any(receipt.problems for receipt in receipts)
+
+
+def verify(emulation_ids: Sequence[str], *, service_url: str, settings: Settings) -> int:
+    """Print the receipt of emulations and return the exit status: 0 if each completed and was counted right, else 1."""
+    try:
+        receipts = [write_receipt(each, service_url=service_url, settings=settings) for each in emulation_ids]
+    except ReadBackError as error:
+        console.print(f"error: {error}", style="red", markup=False)
+        return 1
+    return 0 if print_receipts(receipts) else 1
