@@ -1,0 +1,20 @@
+"""Airflow reads its home when it is imported: give it one of its own before any test does, so that no test needs, finds or
+leaves anything in the home folder. It holds no database: a test that needs one brings its own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+
+import pytest
+
+pytest_plugins = ["tests.servers"]
+
+_AIRFLOW_HOME = tempfile.mkdtemp(prefix="airflow-home-")
+os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(_AIRFLOW_HOME, ignore_errors=True)
