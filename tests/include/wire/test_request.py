@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from include.exceptions import DataEmulatorConfigError
+from include.wire.request import EmulationRequest
+
+SIX = {
+    "emulator_sync": "minio",
+    "emulation_domain": "user-profile",
+    "format_type": "json",
+    "sync_type": "grouped",
+    "max_chunk_size": 1024,
+    "timeout": 30,
+}
+
+
+def test_body_is_the_six_fields_when_nothing_else_is_given() -> None:
+    assert EmulationRequest.from_arguments(SIX).body() == SIX
+
+
+def test_optional_fields_are_sent_when_given() -> None:
+    request = EmulationRequest.from_arguments({**SIX, "rate": 500, "max_records": 10, "seed": 0})
+    assert request.body() == {**SIX, "rate": 500.0, "max_records": 10, "seed": 0}
+
+
+def test_an_unlimited_rate_is_null_on_the_wire_and_an_absent_one_is_not_sent() -> None:
+    assert EmulationRequest.from_arguments({**SIX, "rate": "unlimited"}).body()["rate"] is None
+    assert "rate" not in EmulationRequest.from_arguments({**SIX, "rate": None}).body()
+
+
+def test_numbers_out_of_templates_are_strings_and_become_numbers() -> None:
+    request = EmulationRequest.from_arguments({**SIX, "max_chunk_size": "2048", "timeout": "5", "rate": "1.5"})
+    assert (request.max_chunk_size, request.timeout, request.rate) == (2048, 5, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"timeout": "soon"}, "timeout must be an integer, got 'soon'"),
+        ({"timeout": 1.5}, "timeout must be an integer, got 1.5"),
+        ({"timeout": True}, "timeout must be an integer, got True"),
+        ({"emulator_sync": ""}, "emulator_sync must be a non-empty string, got ''"),
+        ({"emulation_domain": None}, "emulation_domain must be a non-empty string, got None"),
+        ({"rate": -1}, "rate must be"),
+        ({"rate": "nan"}, "rate must be"),
+        ({"seed": "x"}, "seed must be an integer, got 'x'"),
+    ],
+)
+def test_a_wrong_argument_is_named(wrong: dict[str, Any], named: str) -> None:
+    with pytest.raises(DataEmulatorConfigError, match=named):
+        EmulationRequest.from_arguments({**SIX, **wrong})
+
+
+def test_all_wrong_arguments_are_named_at_once() -> None:
+    with pytest.raises(DataEmulatorConfigError) as caught:
+        EmulationRequest.from_arguments({})
+    assert all(name in str(caught.value) for name in SIX)
