@@ -13,11 +13,12 @@ from contextlib import suppress
 from typing import Final, Literal, cast
 
 import structlog
+from confluent_kafka import KafkaException
 from sqlalchemy.exc import IntegrityError
 
 from data_emulator.domains import all_domains
 from data_emulator.engine.messages import Report
-from data_emulator.engine.plan import Plan
+from data_emulator.engine.plan import Checkpoint, Plan
 from data_emulator.engine.pool import WorkerPool
 from data_emulator.engine.run import Outcome
 from data_emulator.errors import (
@@ -31,14 +32,17 @@ from data_emulator.errors import (
 from data_emulator.settings import Settings
 from data_emulator.sinks.base import ObjectWritten, PartitionWritten, Target
 from data_emulator.sinks.kafka import KafkaTarget
+from data_emulator.sinks.kafka_probe import end_transaction, was_committed
+from data_emulator.sinks.kafka_writer import Transaction
 from data_emulator.sinks.s3 import S3Target
 from data_emulator.store import Emulation, Store
 from data_emulator.wire import EmulationRequest, State
 
 FORMATS: Final = ("json", "csv")
-_STOPPED: Final = Outcome(State.FAILED, "the service was stopped while the emulation ran")
-_KILLED: Final = "the service was killed while the emulation ran"
-_WORKER_LOST: Final = "the worker process that ran the emulation died"
+_MAX_DEATHS: Final = 5
+"""An emulation whose workers die that often, without a record more in between, is given up: it is what kills them."""
+_SETTLE_PAUSE_S: Final = 1.0
+_END_TIMEOUT_S: Final = 10.0
 
 log = structlog.get_logger(__name__)
 
@@ -56,28 +60,32 @@ class Emulations:
         self.targets: dict[str, Target] = {"minio": S3Target(settings)}
         if settings.kafka_bootstrap_servers:
             self.targets["kafka"] = KafkaTarget(settings)
-        self._pool = WorkerPool(settings, self._on_reports, self._on_lost)
+        self._pool = WorkerPool(settings, self)
         self._admission = threading.Lock()
+        self._closing = threading.Event()
+        self._deaths: dict[str, tuple[int, int]] = {}
         self._running: set[str] = set()
         self._queued: deque[str] = deque()
         self._waiters = Waiters()
 
     def open(self) -> None:
-        """Start the workers, and settle what an earlier process left: what ran has failed, what was queued still is."""
-        interrupted = [emulation.id for emulation in self.store.in_state(State.PROCESSING)]
-        self.store.end(interrupted, State.FAILED, _KILLED)
-        if interrupted:
-            log.warning("emulations were interrupted", count=len(interrupted))
+        """Start the workers, and go on with what an earlier process left, running or queued."""
         self._pool.start()
+        interrupted = [emulation.id for emulation in self.store.in_state(State.PROCESSING)]
         with self._admission:
+            self._running.update(interrupted)
             self._queued.extend(emulation.id for emulation in self.store.in_state(State.QUEUED))
             self._start_queued()
+        # Apart, so that a broker that is away does not keep the service from starting.
+        left = self.store.transactional_ids()
+        threading.Thread(target=self._go_on, args=(left, interrupted), name="recovery", daemon=True).start()
 
     def close(self) -> None:
-        """End what runs, with a manifest of what was written, and stop the workers. What is queued stays queued."""
+        """Stop the workers. What runs and what is queued is gone on with when the service is started again."""
+        self._closing.set()
         with self._admission:
             self._queued.clear()
-        self._pool.shutdown(_STOPPED)
+        self._pool.shutdown()
         self.store.close()
 
     def start(self, request: EmulationRequest, idempotency_key: str | None) -> tuple[Emulation, bool]:
@@ -190,7 +198,8 @@ class Emulations:
             error=None,
             created_at=time.time(),
             started_at=None,
-            updated_at=None,
+            ended_at=None,
+            elapsed_s=0.0,
             records=0,
             bytes=0,
         )
@@ -209,10 +218,11 @@ class Emulations:
             if emulation is None or emulation.state is not State.QUEUED:
                 continue
             self._running.add(emulation_id)
-            self.store.set_processing(emulation_id)
-            self._pool.run(self._plan(emulation))
+            started_at = time.time()
+            self.store.set_processing(emulation_id, started_at)
+            self._pool.run(self._plan(emulation, started_at, Checkpoint()))
 
-    def _plan(self, emulation: Emulation) -> Plan:
+    def _plan(self, emulation: Emulation, started_at: float, checkpoint: Checkpoint) -> Plan:
         request = emulation.request
         return Plan(
             emulation_id=emulation.id,
@@ -227,10 +237,21 @@ class Emulations:
             world_seed=emulation.world_seed,
             world_users=self._settings.world_users,
             seed=emulation.seed,
+            started_us=int(started_at * 1e6),
+            checkpoint=checkpoint,
         )
 
-    def _on_reports(self, reports: list[Report]) -> None:
-        self.store.record(reports)
+    def on_opened(self, transactional_id: str) -> None:
+        """Remember an id under which transactions may be left open."""
+        self.store.add_transactional_id(transactional_id)
+
+    def on_prepared(self, transactional_id: str, transaction: Transaction) -> None:
+        """Remember what is about to be committed."""
+        self.store.prepare(transactional_id, transaction)
+
+    def on_reports(self, transactional_id: str, reports: list[Report], settled: bool) -> None:
+        """Store how far emulations are, and wake those who wait for the ones that have ended."""
+        self.store.record(reports, transactional_id if settled else None)
         for report in reports:
             if report.outcome:
                 log.info(
@@ -241,15 +262,70 @@ class Emulations:
                 )
         self._ended({report.emulation_id for report in reports if report.outcome})
 
-    def _on_lost(self, emulation_ids: set[str]) -> None:
-        self.store.end(emulation_ids, State.FAILED, _WORKER_LOST)
-        self._ended(emulation_ids)
+    def on_lost(self, transactional_id: str, emulation_ids: set[str]) -> None:
+        """Have others go on with what a dead worker ran."""
+        left = [each for each in self.store.transactional_ids() if each == transactional_id]
+        self._go_on(left, sorted(emulation_ids))
+
+    def _go_on(self, transactional_ids: list[str], emulation_ids: list[str]) -> None:
+        """Find out what dead workers have committed, then give their emulations to living ones."""
+        unsettled: set[str] = set()
+        for transactional_id in transactional_ids:
+            unsettled |= self._settle(transactional_id)
+        for emulation_id in emulation_ids:
+            if self._closing.is_set():
+                return
+            emulation = self.store.get(emulation_id)
+            if emulation is None or emulation.state.is_terminal:
+                self._ended({emulation_id})
+                continue
+            checkpoint = self.store.checkpoint(emulation)
+            if emulation_id in unsettled:
+                self._give_up(emulation_id, "Kafka did not come back to tell what was committed of the last records")
+            elif self._has_died_too_often(emulation_id, checkpoint.records):
+                self._give_up(emulation_id, f"its worker process died {_MAX_DEATHS} times in a row")
+            else:
+                log.info("emulation goes on", emulation_id=emulation_id, records=checkpoint.records)
+                self._pool.run(self._plan(emulation, emulation.started_at or time.time(), checkpoint))
+
+    def _settle(self, transactional_id: str) -> set[str]:
+        """Find out what became of the last transaction of a dead worker, waiting for the broker if need be.
+
+        :return: the emulations of which it could not be found out in time.
+        """
+        prepared = self.store.prepared(transactional_id)
+        gives_up_at = time.monotonic() + self._settings.sink_outage_s
+        while not self._closing.is_set():
+            try:
+                end_transaction(self._settings, transactional_id, _END_TIMEOUT_S)
+                committed = prepared is not None and was_committed(self._settings, prepared.place)
+            except KafkaException as error:
+                log.warning("kafka transaction not settled yet", error=error.args[0].str())
+                if time.monotonic() > gives_up_at:
+                    return set(prepared.partitions) if prepared else set()
+                self._closing.wait(_SETTLE_PAUSE_S)
+            else:
+                self.store.settle(transactional_id, prepared if committed else None)
+                return set()
+        return set()
+
+    def _has_died_too_often(self, emulation_id: str, records: int) -> bool:
+        deaths, at_records = self._deaths.get(emulation_id, (0, -1))
+        deaths = deaths + 1 if records == at_records else 1
+        self._deaths[emulation_id] = (deaths, records)
+        return deaths > _MAX_DEATHS
+
+    def _give_up(self, emulation_id: str, error: str) -> None:
+        self.store.end([emulation_id], State.FAILED, error)
+        self._ended({emulation_id})
 
     def _ended(self, emulation_ids: set[str]) -> None:
         if not emulation_ids:
             return
         with self._admission:
             self._running -= emulation_ids
+            for emulation_id in emulation_ids:
+                self._deaths.pop(emulation_id, None)
             self._start_queued()
         self._waiters.wake(emulation_ids)
 

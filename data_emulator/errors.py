@@ -30,7 +30,14 @@ class ConfigurationError(EmulatorError):
 
 
 class SinkError(EmulatorError):
-    """A store or broker did not take what was written; the message names it and its reason."""
+    """A store or broker did not take what was written; the message names it and its reason.
+
+    :param permanent: trying again cannot help: the credentials are refused, the bucket is gone.
+    """
+
+    def __init__(self, message: str, *, permanent: bool = False) -> None:
+        super().__init__(message)
+        self.permanent = permanent
 
 
 class RequestRefused(EmulatorError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -33,9 +33,15 @@ class Settings(BaseSettings):
     ] = None
     kafka_partitions: Annotated[int, Field(ge=1, description="partitions of the topics that the service creates")] = 3
     kafka_replication_factor: Annotated[int, Field(ge=-1, description="-1: the broker's default")] = 1
-    sink_timeout_s: Annotated[
-        float, Field(gt=0, description="how long one write may go unacknowledged before the emulation fails")
-    ] = 30.0
+    kafka_delivery: Annotated[
+        Literal["exactly-once", "at-least-once"],
+        Field(description="with transactions, or without for brokers that have none worth the name"),
+    ] = "exactly-once"
+    commit_interval_s: Annotated[float, Field(gt=0, le=30, description="time between two commits to Kafka")] = 0.5
+    sink_timeout_s: Annotated[float, Field(gt=0, description="how long one write may go unacknowledged")] = 30.0
+    sink_outage_s: Annotated[
+        float, Field(ge=0, description="how long a sink may be away before its emulations fail")
+    ] = 300.0
 
     default_rate: Annotated[float, Field(gt=0, description="records a second of an emulation that names no rate")] = (
         2000.0

@@ -13,7 +13,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from data_emulator.engine.messages import Report
+from data_emulator.engine.plan import Checkpoint
 from data_emulator.sinks.base import ObjectWritten, PartitionWritten
+from data_emulator.sinks.kafka_probe import Place
+from data_emulator.sinks.kafka_writer import Transaction
 from data_emulator.wire import TERMINAL_STATES, EmulationRequest, State
 
 _metadata = sa.MetaData()
@@ -33,7 +36,8 @@ _emulations = sa.Table(
     sa.Column("error", sa.Text),
     sa.Column("created_at", sa.Double, nullable=False, comment="Unix seconds, as all times here"),
     sa.Column("started_at", sa.Double),
-    sa.Column("updated_at", sa.Double),
+    sa.Column("ended_at", sa.Double),
+    sa.Column("elapsed_s", sa.Double, nullable=False, default=0.0, comment="how long it has been emulating"),
     sa.Column("records", sa.BigInteger, nullable=False, default=0),
     sa.Column("bytes", sa.BigInteger, nullable=False, default=0),
 )
@@ -56,11 +60,44 @@ _partitions = sa.Table(
     sa.Column("records", sa.BigInteger, nullable=False),
     sa.Column("bytes", sa.BigInteger, nullable=False),
 )
+_transactions = sa.Table(
+    "transactions",
+    _metadata,
+    sa.Column("transactional_id", sa.String(80), primary_key=True),
+    sa.Column("topic", sa.String(255), comment="where one of the records of the prepared transaction lies"),
+    sa.Column("partition", sa.Integer),
+    sa.Column("offset", sa.BigInteger),
+    sa.Column("partitions", sa.JSON, comment="by emulation, the rows of the table partitions once it is committed"),
+)
+
+
+_REPORT = (
+    _emulations.update()
+    .where(_emulations.c.id == sa.bindparam("emulation_id"), _emulations.c.state.not_in(TERMINAL_STATES))
+    .values(elapsed_s=sa.bindparam("elapsed"), records=sa.bindparam("accepted"), bytes=sa.bindparam("size"))
+)
+
+
+def _report_row(report: Report) -> dict[str, Any]:
+    return {
+        "emulation_id": report.emulation_id,
+        "elapsed": report.elapsed_s,
+        "accepted": report.records,
+        "size": report.bytes,
+    }
+
+
+def _forget_prepared(transactional_id: str) -> sa.Update:
+    return (
+        _transactions.update()
+        .where(_transactions.c.transactional_id == transactional_id)
+        .values(topic=None, partition=None, offset=None, partitions=sa.null())
+    )
 
 
 @dataclass(frozen=True)
 class Emulation:
-    """An emulation as stored. Times are Unix seconds; `updated_at` is when it was last heard of, or ended."""
+    """An emulation as stored. Times are Unix seconds."""
 
     id: str
     body_digest: str
@@ -71,7 +108,8 @@ class Emulation:
     error: str | None
     created_at: float
     started_at: float | None
-    updated_at: float | None
+    ended_at: float | None
+    elapsed_s: float
     records: int
     bytes: int
 
@@ -166,11 +204,13 @@ class Store:
         with self._engine.connect() as connection:
             return {state: (int(n), int(records), int(size)) for state, n, records, size in connection.execute(sums)}
 
-    def set_processing(self, emulation_id: str) -> None:
-        """Note that an emulation has been given to a worker."""
+    def set_processing(self, emulation_id: str, started_at: float) -> None:
+        """Note that an emulation starts: a worker is about to be given it."""
         with self._write() as connection:
             connection.execute(
-                _emulations.update().where(_emulations.c.id == emulation_id).values(state=State.PROCESSING)
+                _emulations.update()
+                .where(_emulations.c.id == emulation_id)
+                .values(state=State.PROCESSING, started_at=started_at)
             )
 
     def end(self, emulation_ids: Iterable[str], state: State, error: str | None) -> None:
@@ -179,20 +219,78 @@ class Store:
             for emulation_id in emulation_ids:
                 self._end(connection, emulation_id, state, error, time.time())
 
-    def record(self, reports: list[Report]) -> None:
-        """Store what a worker reports, all of it or nothing."""
-        now = time.time()
+    def record(self, reports: list[Report], settled: str | None = None) -> None:
+        """Store what a worker reports, all of it or nothing.
+
+        :param settled: forget what was prepared under this transactional id: the reports know what became of it.
+        """
         with self._write() as connection:
+            if reports:
+                connection.execute(_REPORT, [_report_row(report) for report in reports])
             for report in reports:
-                connection.execute(
-                    _emulations.update()
-                    .where(_emulations.c.id == report.emulation_id, _emulations.c.state.not_in(TERMINAL_STATES))
-                    .values(started_at=report.started_at, updated_at=now, records=report.records, bytes=report.bytes)
-                )
-                self._add_written(connection, report)
+                self._add_objects(connection, report.emulation_id, report.written.objects)
+                self._set_partitions(connection, report.emulation_id, report.written.partitions)
                 if report.outcome:
-                    self._end(connection, report.emulation_id, report.outcome.state, report.outcome.error, now)
+                    self._end(connection, report.emulation_id, report.outcome.state, report.outcome.error, time.time())
                     self._fail_if_short(connection, report)
+            if settled is not None:
+                connection.execute(_forget_prepared(settled))
+
+    def add_transactional_id(self, transactional_id: str) -> None:
+        """Note that transactions may be open under this id."""
+        with self._write() as connection:
+            connection.execute(_transactions.insert().values(transactional_id=transactional_id))
+
+    def transactional_ids(self) -> list[str]:
+        """Return the ids under which transactions may be open."""
+        with self._engine.connect() as connection:
+            return list(connection.execute(sa.select(_transactions.c.transactional_id)).scalars())
+
+    def prepare(self, transactional_id: str, transaction: Transaction) -> None:
+        """Note what is about to be committed."""
+        rows = {key: [vars(each) for each in partitions] for key, partitions in transaction.partitions.items()}
+        with self._write() as connection:
+            connection.execute(
+                _transactions.update()
+                .where(_transactions.c.transactional_id == transactional_id)
+                .values(**vars(transaction.place), partitions=rows)
+            )
+
+    def prepared(self, transactional_id: str) -> Transaction | None:
+        """Return what was about to be committed, if it is not known what became of it."""
+        with self._engine.connect() as connection:
+            row = connection.execute(
+                _transactions.select().where(_transactions.c.transactional_id == transactional_id)
+            ).first()
+        if row is None or row.partitions is None:
+            return None
+        partitions = {key: tuple(PartitionWritten(**each) for each in rows) for key, rows in row.partitions.items()}
+        return Transaction(Place(row.topic, row.partition, row.offset), partitions)
+
+    def settle(self, transactional_id: str, committed: Transaction | None) -> None:
+        """Forget a transactional id, and take in what was committed under it last."""
+        with self._write() as connection:
+            for emulation_id, partitions in committed.partitions.items() if committed else ():
+                self._set_partitions(connection, emulation_id, list(partitions))
+            connection.execute(_transactions.delete().where(_transactions.c.transactional_id == transactional_id))
+
+    def checkpoint(self, emulation: Emulation) -> Checkpoint:
+        """Return where an emulation is to be gone on with."""
+        totals = sa.select(
+            sa.func.count(),
+            sa.func.coalesce(sa.func.sum(_objects.c.records), 0),
+            sa.func.coalesce(sa.func.sum(_objects.c.bytes), 0),
+        ).where(_objects.c.emulation_id == emulation.id)
+        with self._engine.connect() as connection:
+            objects, records, size = connection.execute(totals).one()
+        partitions = tuple(self.manifest(emulation.id)[1])
+        return Checkpoint(
+            elapsed_s=emulation.elapsed_s,
+            records=int(records) + sum(each.records for each in partitions),
+            bytes=int(size) + sum(each.bytes for each in partitions),
+            objects=objects,
+            partitions=partitions,
+        )
 
     def manifest(self, emulation_id: str) -> tuple[list[ObjectWritten], list[PartitionWritten]]:
         """Return the objects and the partitions that hold an emulation's data, in order."""
@@ -209,13 +307,16 @@ class Store:
                 [PartitionWritten(*row) for row in connection.execute(partitions)],
             )
 
-    def _add_written(self, connection: Connection, report: Report) -> None:
-        if report.written.objects:
-            rows = [{"emulation_id": report.emulation_id, **vars(each)} for each in report.written.objects]
-            connection.execute(_objects.insert(), rows)
-        if report.written.partitions:
-            connection.execute(_partitions.delete().where(_partitions.c.emulation_id == report.emulation_id))
-            rows = [{"emulation_id": report.emulation_id, **vars(each)} for each in report.written.partitions]
+    def _add_objects(self, connection: Connection, emulation_id: str, objects: Sequence[ObjectWritten]) -> None:
+        if objects:
+            connection.execute(_objects.insert(), [{"emulation_id": emulation_id, **vars(each)} for each in objects])
+
+    def _set_partitions(
+        self, connection: Connection, emulation_id: str, partitions: Sequence[PartitionWritten]
+    ) -> None:
+        if partitions:
+            connection.execute(_partitions.delete().where(_partitions.c.emulation_id == emulation_id))
+            rows = [{"emulation_id": emulation_id, **vars(each)} for each in partitions]
             connection.execute(_partitions.insert(), rows)
 
     def _end(self, connection: Connection, emulation_id: str, state: State, error: str | None, now: float) -> None:
@@ -232,7 +333,7 @@ class Store:
         connection.execute(
             _emulations.update()
             .where(_emulations.c.id == emulation_id, _emulations.c.state.not_in(TERMINAL_STATES))
-            .values(state=state, error=error, updated_at=now, **totals)
+            .values(state=state, error=error, ended_at=now, **totals)
         )
 
     def _fail_if_short(self, connection: Connection, report: Report) -> None:
@@ -280,7 +381,8 @@ def _emulation(row: Row[Any]) -> Emulation:
         error=row.error,
         created_at=row.created_at,
         started_at=row.started_at,
-        updated_at=row.updated_at,
+        ended_at=row.ended_at,
+        elapsed_s=row.elapsed_s,
         records=row.records,
         bytes=row.bytes,
     )

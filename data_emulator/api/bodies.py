@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Literal
 
 from data_emulator.domains import all_domains
@@ -47,10 +46,7 @@ def status(emulation: Emulation) -> EmulationStatus:
 
 
 def _progress(emulation: Emulation) -> Progress:
-    elapsed_s = 0.0
-    if emulation.started_at is not None:
-        ended = emulation.updated_at if emulation.state.is_terminal else None
-        elapsed_s = max(0.0, (ended or time.time()) - emulation.started_at)
+    elapsed_s = emulation.elapsed_s
     request = emulation.request
     if emulation.state is State.COMPLETED:
         share = 1.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from data_emulator.engine.plan import Plan
 from data_emulator.engine.run import Outcome
 from data_emulator.sinks.base import Written
+from data_emulator.sinks.kafka_writer import Transaction
 
 
 @dataclass(frozen=True)
@@ -25,26 +26,52 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Shutdown:
-    """To a worker: end all emulations with this outcome, then yourself."""
+class Proceed:
+    """To a worker: what it has prepared is stored."""
 
-    outcome: Outcome
+
+@dataclass(frozen=True)
+class Shutdown:
+    """To a worker: leave all emulations where they are, so that they can be gone on with, and end."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """From a worker: it will write in transactions from now on."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """From a worker: this is about to be committed. It waits for `Proceed`."""
+
+    transaction: Transaction
 
 
 @dataclass(frozen=True)
 class Report:
-    """From a worker: how far an emulation is, and at its end how it ended.
+    """How far an emulation is, and at its end how it ended.
 
-    :param started_at: when it started, in seconds since the Unix epoch.
-    :param records: accepted by the sink so far, acknowledged or not.
+    :param elapsed_s: how long it has been emulating.
+    :param records: accepted so far, acknowledged or not.
     :param bytes: the same in bytes.
     :param written: objects acknowledged since the last report, partitions as they are.
     :param outcome: `None` while it runs.
     """
 
     emulation_id: str
-    started_at: float
+    elapsed_s: float
     records: int
     bytes: int
     written: Written
     outcome: Outcome | None
+
+
+@dataclass(frozen=True)
+class Reports:
+    """From a worker: how far its emulations are.
+
+    :param settled: the transaction that was prepared last has been committed, or is known not to be: these reports know.
+    """
+
+    reports: list[Report]
+    settled: bool

@@ -1,9 +1,29 @@
-"""All that a worker has to know to carry an emulation out, decided before it starts."""
+"""All that a worker has to know to carry an emulation out, or to go on with one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
+
+from data_emulator.sinks.base import PartitionWritten
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """How far an emulation had come when it was last heard of; all zero for one that is new.
+
+    :param elapsed_s: how long it has been emulating, times when it could not left out.
+    :param records: how many records are written for good: the next one has this number.
+    :param bytes: the same in bytes.
+    :param objects: how many objects are written for good: the next one has this number.
+    :param partitions: what is written for good in each partition.
+    """
+
+    elapsed_s: float = 0.0
+    records: int = 0
+    bytes: int = 0
+    objects: int = 0
+    partitions: tuple[PartitionWritten, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -11,7 +31,6 @@ class Plan:
     """An emulation to be run.
 
     :param sink: ``minio`` or ``kafka``, as on the wire.
-    :param format: ``json`` or ``csv``.
     :param sync_type: ``grouped``, ``chunked``, or anything else for one object a record.
     :param max_chunk_size: bytes an object, for ``chunked``.
     :param duration_s: how long to emulate.
@@ -19,6 +38,8 @@ class Plan:
     :param max_records: end after so many; `None`: no such bound.
     :param world_seed: what the users are computed from.
     :param seed: what the records are computed from.
+    :param started_us: the time of record 0, in microseconds since the Unix epoch.
+    :param checkpoint: where to go on.
     """
 
     emulation_id: str
@@ -33,6 +54,8 @@ class Plan:
     world_seed: int
     world_users: int
     seed: int
+    started_us: int
+    checkpoint: Checkpoint = Checkpoint()
 
     def records_due(self, elapsed_s: float) -> int | None:
         """Return how many records should be out after this long; `None`: as many as possible, there is no bound."""
@@ -45,9 +68,3 @@ class Plan:
     def records_planned(self) -> int | None:
         """How many records there will be if the sink keeps pace; `None`: nobody knows."""
         return self.records_due(self.duration_s)
-
-    def share_done(self, records: int, elapsed_s: float) -> float:
-        """Return how much of the emulation is done, from 0 to 1: by time or by records, whichever is further."""
-        by_time = elapsed_s / self.duration_s if self.duration_s else 1.0
-        by_records = records / self.max_records if self.max_records else 0.0
-        return min(max(by_time, by_records), 1.0)

@@ -1,50 +1,61 @@
-"""The worker processes, seen from the service: who runs what, and what they report."""
+"""The worker processes, seen from the service: who runs what, and what they say."""
 
 from __future__ import annotations
 
 import multiprocessing
 import threading
-from collections.abc import Callable
+import uuid
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
 from data_emulator.engine import worker
-from data_emulator.engine.messages import Report, Shutdown, Start, Stop
+from data_emulator.engine.messages import Opened, Prepared, Proceed, Report, Reports, Shutdown, Start, Stop
 from data_emulator.engine.plan import Plan
 from data_emulator.engine.run import Outcome
 from data_emulator.settings import Settings
+from data_emulator.sinks.kafka_writer import Transaction
 
 _SHUTDOWN_GRACE_S: Final = 10.0
 
 log = structlog.get_logger(__name__)
 
 
+class Listener(Protocol):
+    """Who is told what workers say. Each method is called from a thread of the pool."""
+
+    def on_opened(self, transactional_id: str) -> None:
+        """Take in that this id will be used for transactions."""
+
+    def on_prepared(self, transactional_id: str, transaction: Transaction) -> None:
+        """Store what is about to be committed. The commit goes on once this returns."""
+
+    def on_reports(self, transactional_id: str, reports: list[Report], settled: bool) -> None:
+        """Take in how far emulations are."""
+
+    def on_lost(self, transactional_id: str, emulation_ids: set[str]) -> None:
+        """Take in that a worker has died, and with it what it ran."""
+
+
 class _Worker:
     """A process, its pipe, and the emulations that it was given and has not reported the end of."""
 
-    def __init__(self, process: SpawnProcess, pipe: Connection) -> None:
+    def __init__(self, process: SpawnProcess, pipe: Connection, transactional_id: str) -> None:
         self.process = process
         self.pipe = pipe
+        self.transactional_id = transactional_id
         self.emulation_ids: set[str] = set()
 
 
 class WorkerPool:
-    """Spreads emulations over worker processes, and replaces a process that dies.
+    """Spreads emulations over worker processes, and replaces a process that dies."""
 
-    :param on_reports: called with each batch of reports, from a thread of the pool.
-    :param on_lost: called with the ids of emulations whose worker died, from a thread of the pool.
-    """
-
-    def __init__(
-        self, settings: Settings, on_reports: Callable[[list[Report]], None], on_lost: Callable[[set[str]], None]
-    ) -> None:
+    def __init__(self, settings: Settings, listener: Listener) -> None:
         self._settings = settings
-        self._on_reports = on_reports
-        self._on_lost = on_lost
+        self._listener = listener
         self._context = multiprocessing.get_context("spawn")
         self._lock = threading.Lock()
         self._workers: list[_Worker] = []
@@ -71,55 +82,69 @@ class WorkerPool:
                 if emulation_id in each.emulation_ids:
                     self._send(each, Stop(emulation_id, outcome))
 
-    def shutdown(self, outcome: Outcome) -> None:
-        """End all emulations with this outcome, then the processes; wait for both."""
+    def shutdown(self) -> None:
+        """End the processes, and wait until they have ended. What they ran can be gone on with."""
         with self._lock:
             self._closing = True
-            workers = list(self._workers)
+            workers, readers = list(self._workers), list(self._readers)
             for each in workers:
-                self._send(each, Shutdown(outcome))
+                self._send(each, Shutdown())
         for each in workers:
             each.process.join(_SHUTDOWN_GRACE_S)
             if each.process.is_alive():
                 each.process.kill()
-        for reader in self._readers:
+        for reader in readers:
             reader.join(_SHUTDOWN_GRACE_S)
 
     def _spawn(self) -> None:
         ours, theirs = self._context.Pipe()
+        # A new one for every process: nobody but the service itself, when it settles what the process left, reuses it.
+        transactional_id = f"data-emulator-{uuid.uuid4()}"
         process = self._context.Process(
-            target=worker.main, args=(theirs, self._settings), name="data-emulator-worker", daemon=True
+            target=worker.main,
+            args=(theirs, self._settings, transactional_id),
+            name="data-emulator-worker",
+            daemon=True,
         )
         process.start()
         theirs.close()  # so that the pipe ends when the worker does
-        added = _Worker(process, ours)
+        added = _Worker(process, ours, transactional_id)
         self._workers.append(added)
         reader = threading.Thread(target=self._read, args=(added,), name="worker-reports", daemon=True)
         self._readers.append(reader)
         reader.start()
 
-    def _send(self, to: _Worker, order: Start | Stop | Shutdown) -> None:
+    def _send(self, to: _Worker, order: Start | Stop | Proceed | Shutdown) -> None:
         # If the worker has died, its reader finds out, and reports its emulations as lost.
         with suppress(OSError):
             to.pipe.send(order)
 
     def _read(self, of: _Worker) -> None:
-        """Pass reports on until the worker's end of the pipe is closed."""
-        while True:
-            try:
-                reports: list[Report] = of.pipe.recv()
-            except (EOFError, OSError):
-                break
-            with self._lock:
-                of.emulation_ids -= {report.emulation_id for report in reports if report.outcome}
-            self._on_reports(reports)
+        """Pass on what a worker says until its end of the pipe is closed."""
+        with suppress(EOFError, OSError):
+            while True:
+                self._hear(of, of.pipe.recv())
         of.process.join()
         with self._lock:
             self._workers.remove(of)
             self._readers.remove(threading.current_thread())
             lost = set(of.emulation_ids)
-            if not self._closing:
+            closing = self._closing
+            if not closing:
                 log.error("worker died", exit_code=of.process.exitcode, emulations=len(lost))
                 self._spawn()
-        if lost:
-            self._on_lost(lost)
+        if not closing:
+            self._listener.on_lost(of.transactional_id, lost)
+
+    def _hear(self, of: _Worker, said: Opened | Prepared | Reports) -> None:
+        match said:
+            case Opened():
+                self._listener.on_opened(of.transactional_id)
+            case Prepared(transaction):
+                self._listener.on_prepared(of.transactional_id, transaction)
+                with self._lock:
+                    self._send(of, Proceed())
+            case Reports(reports, settled):
+                with self._lock:
+                    of.emulation_ids -= {report.emulation_id for report in reports if report.outcome}
+                self._listener.on_reports(of.transactional_id, reports, settled)

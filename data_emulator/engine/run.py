@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from data_emulator.engine.plan import Plan
 from data_emulator.engine.source import BLOCK_RECORDS, RecordSource
+from data_emulator.engine.stopwatch import Stopwatch
 from data_emulator.errors import SinkError
 from data_emulator.sinks.base import Sink
 from data_emulator.wire import State
@@ -18,6 +21,9 @@ _TICK_S: Final = 0.2
 """How often records that are due are written. A slow emulation then writes one record at a time."""
 _OVERTIME_S: Final = 1.0
 """How long what is due at the end may take: after that the emulation ends with what it has."""
+_STOP_GRACE_S: Final = 1.0
+_FIRST_RETRY_S: Final = 0.25
+_LONGEST_RETRY_S: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -31,53 +37,108 @@ class Outcome:
 class Run:
     """An emulation being run.
 
-    :param sink: where its records go; it is finished here, whatever happens.
+    :param outage_s: how long its sink may be away before the emulation fails.
     """
 
-    def __init__(self, plan: Plan, source: RecordSource, sink: Sink) -> None:
+    def __init__(self, plan: Plan, source: RecordSource, sink: Sink, outage_s: float) -> None:
         self.plan = plan
         self.sink = sink
+        self.clock = Stopwatch(plan.checkpoint.elapsed_s)
         self._source = source
+        self._outage_s = outage_s
         self._stop = asyncio.Event()
-        self._stop_as = Outcome(State.CANCELLED)
-        self._started = time.monotonic()
+        self._stop_as: Outcome | None = None
+        self._acknowledged = -1
+        self._away_since: float | None = None
+        self._failures = 0
 
-    def stop(self, outcome: Outcome) -> None:
-        """End the emulation soon, keeping what has been written."""
+    def stop(self, outcome: Outcome | None) -> None:
+        """End soon, keeping what has been written.
+
+        :param outcome: how it has ended then; `None`: it has not, another worker will go on.
+        """
         self._stop_as = outcome
         self._stop.set()
 
-    async def to_end(self) -> Outcome:
-        """Emulate until the time is up, the records are out, a sink fails or `stop` is called."""
-        try:
-            try:
-                await self._emulate()
-            except SinkError:
-                with suppress(SinkError):  # the first failure tells more than those that follow from it
-                    await self.sink.finish()
-                raise
-            await self.sink.finish()
-        except SinkError as error:
-            return Outcome(State.FAILED, str(error))
-        return self._stop_as if self._stop.is_set() else Outcome(State.COMPLETED)
+    async def to_end(self) -> Outcome | None:
+        """Emulate until the time is up, the records are out, the sink is gone for too long or `stop` is called.
 
-    async def _emulate(self) -> None:
+        :return: how it ended; `None` if it was stopped to be gone on with.
+        """
+        interrupted = False
+        while True:
+            try:
+                await self._unless_stopped(self._emulate(may_take_longer=interrupted))
+            except SinkError as error:
+                interrupted = True
+                if not await self._sink_is_back(error):
+                    await self.sink.roll_back()
+                    return self._stop_as if self._stop.is_set() else Outcome(State.FAILED, str(error))
+            else:
+                return self._stop_as if self._stop.is_set() else Outcome(State.COMPLETED)
+
+    async def _unless_stopped(self, work: Coroutine[None, None, None]) -> None:
+        """Do the work, but do not wait for it long after `stop`: a sink that hangs must not hold a cancellation up."""
+        task = asyncio.create_task(work)
+        stopped = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            _, late = await asyncio.wait({task}, timeout=_STOP_GRACE_S if self._stop.is_set() else None)
+            if late:
+                task.cancel()
+                await asyncio.wait({task})
+                await self.sink.roll_back()
+            else:
+                task.result()
+        finally:
+            stopped.cancel()
+
+    async def _emulate(self, may_take_longer: bool) -> None:
         plan = self.plan
+        self.clock.go_on()
+        ends_at_s = plan.duration_s + _OVERTIME_S
+        if may_take_longer or plan.checkpoint.elapsed_s:
+            ends_at_s = float("inf")  # what was lost is made again, however late it has become
         while not self._stop.is_set():
-            elapsed_s = time.monotonic() - self._started
-            await self._write_due(plan.records_due(elapsed_s))
+            elapsed_s = self.clock.elapsed_s
+            await self._write_due(plan.records_due(elapsed_s), ends_at_s)
             if elapsed_s >= plan.duration_s or self.sink.accepted_records == plan.max_records:
-                return
-            until_end_s = plan.duration_s - (time.monotonic() - self._started)
+                break
+            until_end_s = plan.duration_s - self.clock.elapsed_s
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), max(0.0, min(_TICK_S, until_end_s)))
+        await self.sink.finish()
 
-    async def _write_due(self, due: int | None) -> None:
+    async def _write_due(self, due: int | None, ends_at_s: float) -> None:
         """Write until as many records are out as are due; `None`: until the time is up."""
-        ends = self._started + self.plan.duration_s + (0 if due is None else _OVERTIME_S)
-        while not self._stop.is_set() and time.monotonic() < ends:
+        if due is None:
+            ends_at_s = self.plan.duration_s
+        while not self._stop.is_set() and self.clock.elapsed_s < ends_at_s:
             missing = BLOCK_RECORDS if due is None else due - self.sink.accepted_records
             if missing <= 0:
                 return
             await self.sink.write(self._source.take(missing))
             await asyncio.sleep(0)
+
+    async def _sink_is_back(self, error: SinkError) -> bool:
+        """After a failed write, go back to the last acknowledged record, and wait before it is tried again.
+
+        The clock stands still meanwhile. Returns `False` when it is to be given up: the error is there to stay, the
+        sink has been away for too long, or the emulation is to stop.
+        """
+        self.clock.pause()
+        if error.permanent:
+            return False
+        was_at = self._acknowledged
+        self._acknowledged = await self.sink.roll_back()
+        now = time.monotonic()
+        if self._away_since is None or self._acknowledged > was_at:
+            self._away_since, self._failures = now, 0
+        if now - self._away_since > self._outage_s:
+            return False
+        self._source.seek(self._acknowledged)
+        pause_s = min(_FIRST_RETRY_S * 2**self._failures, _LONGEST_RETRY_S) * random.uniform(0.5, 1.0)
+        self._failures += 1
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), pause_s)
+        return not self._stop.is_set()

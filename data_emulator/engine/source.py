@@ -1,4 +1,4 @@
-"""The records of one emulation, in order, encoded: made in blocks, taken in any amounts."""
+"""The records of one emulation, in order, encoded: made in blocks, taken in any amounts, from any number on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from data_emulator.domains.world import world
 from data_emulator.engine.plan import Plan
 from data_emulator.formats import csv, jsonl
 from data_emulator.formats.envelope import enveloped
-from data_emulator.sinks.base import EncodedRecords
+from data_emulator.sinks.base import Records
 
 BLOCK_RECORDS: Final = 4096
 """Records made at a time: enough to spread numpy's cost a call thin, few enough for thousands of emulations."""
@@ -21,20 +21,17 @@ UNPACED_STEP_US: Final = 1.0
 
 
 class RecordSource:
-    """Makes records from number 0 on.
+    """Makes an emulation's records, from number ``plan.checkpoint.records`` on."""
 
-    :param started_us: the time of record 0, in microseconds since the Unix epoch; later ones follow at the plan's rate.
-    """
-
-    def __init__(self, plan: Plan, started_us: int) -> None:
+    def __init__(self, plan: Plan) -> None:
         domain = all_domains()[plan.domain]
         self._plan = plan
         self._domain = domain(world(plan.world_seed, plan.world_users), plan.seed)
-        self._clock = EventClock(started_us, 1e6 / plan.rate if plan.rate else UNPACED_STEP_US)
+        self._clock = EventClock(plan.started_us, 1e6 / plan.rate if plan.rate else UNPACED_STEP_US)
         self._terminator = "\n" if plan.sink == "minio" else ""
-        self._next_index = 0
-        self._block: EncodedRecords | None = None
+        self._block: Records | None = None
         self._taken = 0
+        self._next_index = plan.checkpoint.records
 
     def header(self) -> bytes:
         """Return what stands at the start of every object: the column names in CSV, nothing in JSON."""
@@ -43,7 +40,12 @@ class RecordSource:
         nothing = np.arange(0)
         return csv.header(enveloped("", nothing, self._domain.records(nothing, nothing))).encode()
 
-    def take(self, at_most: int) -> EncodedRecords:
+    def seek(self, index: int) -> None:
+        """Go on with the record of this number."""
+        self._next_index = index
+        self._block = None
+
+    def take(self, at_most: int) -> Records:
         """Return the next records: at least one and at most so many, fewer at the end of a block."""
         if self._block is None or self._taken == len(self._block):
             self._block, self._taken = self._make(), 0
@@ -51,7 +53,7 @@ class RecordSource:
         self._taken += len(records)
         return records
 
-    def _make(self) -> EncodedRecords:
+    def _make(self) -> Records:
         count = BLOCK_RECORDS
         planned = self._plan.records_planned
         if planned is not None:
@@ -62,4 +64,4 @@ class RecordSource:
         data = self._domain.records(index, time_us)
         batch = enveloped(self._plan.emulation_id, time_us, data)
         encode = jsonl.encode if self._plan.format == "json" else csv.encode
-        return EncodedRecords(encode(batch, self._terminator), data.column("user_id"))
+        return Records(batch, encode(batch, self._terminator), data.column("user_id"))

@@ -5,46 +5,56 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
+import traceback
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Final
 
-from confluent_kafka import Producer
-
 from data_emulator.domains import all_domains
 from data_emulator.domains.people import name_pools
 from data_emulator.domains.world import world
-from data_emulator.engine.messages import Report, Shutdown, Start, Stop
+from data_emulator.engine.messages import Opened, Prepared, Proceed, Report, Reports, Shutdown, Start, Stop
 from data_emulator.engine.plan import Plan
 from data_emulator.engine.run import Outcome, Run
 from data_emulator.engine.source import RecordSource
 from data_emulator.settings import Settings
-from data_emulator.sinks import kafka, s3
+from data_emulator.sinks import s3
 from data_emulator.sinks.base import Sink, Written
+from data_emulator.sinks.kafka_sink import KafkaSink
+from data_emulator.sinks.kafka_writer import KafkaWriter, Transaction
 from data_emulator.wire import State
 
 REPORT_INTERVAL_S: Final = 0.5
+_NICENESS: Final = 5
+"""Workers yield to the process that answers requests: it is theirs to be busy, its to be quick."""
 
 
-def main(pipe: Connection, settings: Settings) -> None:
-    """Run emulations until told to shut down, or until the service is gone. The body of a worker process."""
+def main(pipe: Connection, settings: Settings, transactional_id: str) -> None:
+    """Run emulations until told to shut down, or until the service is gone. The body of a worker process.
+
+    :param transactional_id: for Kafka transactions; no other process has it.
+    """
     # The terminal's ctrl-C reaches the whole process group: it is the service that ends its workers, in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    asyncio.run(Worker(pipe, settings).serve())
+    os.nice(_NICENESS)
+    asyncio.run(Worker(pipe, settings, transactional_id).serve())
 
 
 class Worker:
     """The emulations of one process, and its end of the pipe."""
 
-    def __init__(self, pipe: Connection, settings: Settings) -> None:
+    def __init__(self, pipe: Connection, settings: Settings, transactional_id: str) -> None:
         self._pipe = pipe
         self._settings = settings
-        self._runs: dict[str, tuple[Run, float]] = {}
+        self._transactional_id = transactional_id if settings.kafka_delivery == "exactly-once" else None
+        self._runs: dict[str, Run] = {}
         self._ended: list[Report] = []
         self._to_report = asyncio.Event()
+        self._proceed = asyncio.Event()
         self._shutdown = False
-        self._producer: Producer | None = None
+        self._settled = False
+        self._writer: KafkaWriter | None = None
+        self._writer_task: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self) -> None:
@@ -57,6 +67,8 @@ class Worker:
             self._to_report.clear()
             self._send_reports()
         self._send_reports()
+        if self._writer_task:
+            self._writer_task.cancel()
 
     def _take_orders(self) -> None:
         try:
@@ -66,7 +78,7 @@ class Worker:
             # The service is gone. It finds in its store what had been reported; nobody is left to report to.
             os._exit(1)
 
-    def _obey(self, order: Start | Stop | Shutdown) -> None:
+    def _obey(self, order: Start | Stop | Proceed | Shutdown) -> None:
         match order:
             case Start(plan):
                 task = asyncio.create_task(self._run(plan))
@@ -74,11 +86,13 @@ class Worker:
                 task.add_done_callback(self._done)
             case Stop(emulation_id, outcome):
                 if emulation_id in self._runs:
-                    self._runs[emulation_id][0].stop(outcome)
-            case Shutdown(outcome):
+                    self._runs[emulation_id].stop(outcome)
+            case Proceed():
+                self._proceed.set()
+            case Shutdown():
                 self._shutdown = True
-                for run, _ in self._runs.values():
-                    run.stop(outcome)
+                for run in self._runs.values():
+                    run.stop(None)
                 self._to_report.set()
 
     def _done(self, task: asyncio.Task[None]) -> None:
@@ -86,24 +100,22 @@ class Worker:
         self._to_report.set()
 
     async def _run(self, plan: Plan) -> None:
-        started_at = time.time()
-        sink: Sink | None = None
+        run: Run | None = None
+        outcome: Outcome | None
         try:
-            source = RecordSource(plan, int(started_at * 1e6))
-            sink = self._sink(plan, source)
-            run = Run(plan, source, sink)
-            self._runs[plan.emulation_id] = (run, started_at)
+            source = RecordSource(plan)
+            run = Run(plan, source, self._sink(plan, source), self._settings.sink_outage_s)
+            self._runs[plan.emulation_id] = run
             outcome = await run.to_end()
         except Exception as error:  # a defect of ours, or of a domain's, ends this emulation as failed, and no other
             outcome = Outcome(State.FAILED, f"internal error: {type(error).__name__}: {error}")
         self._runs.pop(plan.emulation_id, None)
-        self._ended.append(_report(plan.emulation_id, started_at, sink, outcome))
+        self._ended.append(_report(plan.emulation_id, run, outcome))
 
     def _sink(self, plan: Plan, source: RecordSource) -> Sink:
         destination = all_domains()[plan.domain].destination
         if plan.sink == "kafka":
-            self._producer = self._producer or kafka.producer(self._settings)
-            return kafka.KafkaSink(self._producer, destination)
+            return KafkaSink(self._kafka_writer(), destination, plan.emulation_id, plan.checkpoint)
         return s3.S3Sink(
             s3.open_bucket(self._settings, destination, s3.write_timeout(self._settings)),
             prefix=plan.emulation_id,
@@ -111,14 +123,43 @@ class Worker:
             header=source.header(),
             max_object_bytes=plan.max_chunk_size if plan.sync_type == "chunked" else None,
             max_object_records=None if plan.sync_type in ("grouped", "chunked") else 1,
+            checkpoint=plan.checkpoint,
         )
+
+    def _kafka_writer(self) -> KafkaWriter:
+        """Return the writer that this worker's emulations share, made for the first of them."""
+        if self._writer is None:
+            self._writer = KafkaWriter(self._settings, self._transactional_id, self._prepare, self._transaction_settled)
+            if self._transactional_id:
+                self._pipe.send(Opened())
+            self._writer_task = asyncio.create_task(self._writer.serve())
+            self._writer_task.add_done_callback(_die_if_failed)
+        return self._writer
+
+    def _transaction_settled(self) -> None:
+        self._settled = True
+        self._to_report.set()
+
+    async def _prepare(self, transaction: Transaction) -> None:
+        self._proceed.clear()
+        self._send_reports()
+        self._pipe.send(Prepared(transaction))
+        await self._proceed.wait()
 
     def _send_reports(self) -> None:
         """Send how far every emulation is: one message for all, so that the service stores it in one transaction."""
         ended, self._ended = self._ended, []
-        running = [_report(emulation_id, at, run.sink, None) for emulation_id, (run, at) in self._runs.items()]
-        if running or ended:
-            self._pipe.send(running + ended)
+        running = [_report(emulation_id, run, None) for emulation_id, run in self._runs.items()]
+        settled, self._settled = self._settled, False
+        if running or ended or settled:
+            self._pipe.send(Reports(running + ended, settled))
+
+
+def _die_if_failed(task: asyncio.Task[None]) -> None:
+    """End the process if the writer has a defect: the service notices, and lets another worker go on."""
+    if not task.cancelled() and task.exception() is not None:
+        traceback.print_exception(task.exception())
+        os._exit(1)
 
 
 def warm_up(settings: Settings) -> None:
@@ -127,7 +168,10 @@ def warm_up(settings: Settings) -> None:
     world(settings.world_seed, settings.world_users)
 
 
-def _report(emulation_id: str, started_at: float, sink: Sink | None, outcome: Outcome | None) -> Report:
-    if sink is None:
-        return Report(emulation_id, started_at, 0, 0, Written(), outcome)
-    return Report(emulation_id, started_at, sink.accepted_records, sink.accepted_bytes, sink.take_written(), outcome)
+def _report(emulation_id: str, run: Run | None, outcome: Outcome | None) -> Report:
+    if run is None:
+        return Report(emulation_id, 0.0, 0, 0, Written(), outcome)
+    sink = run.sink
+    return Report(
+        emulation_id, run.clock.elapsed_s, sink.accepted_records, sink.accepted_bytes, sink.take_written(), outcome
+    )

@@ -8,22 +8,25 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class EncodedRecords:
-    """Records ready to be written.
+class Records:
+    """Records on their way to a sink, in order.
 
-    :param values: a binary column, one encoded record a row.
+    :param batch: the records as Arrow columns, in their envelope.
+    :param values: a binary column, one encoded record a row; `None` where the format encodes an object as a whole.
     :param keys: a string column of the same length: whom the record is about.
     """
 
-    values: Any
+    batch: Any
+    values: Any | None
     keys: Any
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.keys)
 
-    def slice(self, start: int, count: int) -> EncodedRecords:
+    def slice(self, start: int, count: int) -> Records:
         """Return `count` records from position `start`, without a copy."""
-        return EncodedRecords(self.values.slice(start, count), self.keys.slice(start, count))
+        values = None if self.values is None else self.values.slice(start, count)
+        return Records(self.batch.slice(start, count), values, self.keys.slice(start, count))
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class ObjectWritten:
 
 @dataclass(frozen=True)
 class PartitionWritten:
-    """What the broker has acknowledged in a partition, from `first_offset` up to, not including, `next_offset`."""
+    """What the broker holds for good in a partition, from `first_offset` up to, not including, `next_offset`."""
 
     partition: int
     first_offset: int
@@ -46,10 +49,23 @@ class PartitionWritten:
     records: int
     bytes: int
 
+    def plus(self, later: PartitionWritten) -> PartitionWritten:
+        """Return what both together are; `later` lies behind this one in the same partition."""
+        return PartitionWritten(
+            self.partition,
+            min(self.first_offset, later.first_offset),
+            max(self.next_offset, later.next_offset),
+            self.records + later.records,
+            self.bytes + later.bytes,
+        )
+
 
 @dataclass
 class Written:
-    """What has been acknowledged: the objects since the last look, the partitions from the start."""
+    """What will not be lost any more: the objects since the last look, the partitions from the start.
+
+    It is always the first records of the emulation, without a gap: whoever resumes goes on with the next one.
+    """
 
     objects: list[ObjectWritten] = field(default_factory=list)
     partitions: list[PartitionWritten] = field(default_factory=list)
@@ -59,11 +75,11 @@ class Sink(ABC):
     """Takes the records of one emulation, in order. Not for use by several tasks at once."""
 
     accepted_records: int = 0
-    """Records handed to `write`, acknowledged or not."""
+    """Records of the emulation that were handed to `write` and not rolled back, acknowledged or not."""
     accepted_bytes: int = 0
 
     @abstractmethod
-    async def write(self, records: EncodedRecords) -> None:
+    async def write(self, records: Records) -> None:
         """Accept records; wait while too many of them are unacknowledged.
 
         :raises SinkError: when the target has refused or not answered for records accepted so far.
@@ -71,9 +87,16 @@ class Sink(ABC):
 
     @abstractmethod
     async def finish(self) -> None:
-        """Wait until all that was accepted is acknowledged or given up. To be called once, after a failure too.
+        """Wait until all that was accepted is acknowledged.
 
-        :raises SinkError: when some of it is not acknowledged.
+        :raises SinkError: when some of it is not.
+        """
+
+    @abstractmethod
+    async def roll_back(self) -> int:
+        """Forget what was accepted and not acknowledged; return how many records are acknowledged.
+
+        Writing goes on with the record of that number. Called after a `SinkError`.
         """
 
     @abstractmethod

@@ -1,23 +1,18 @@
-"""Kafka: each record a message, keyed by the user it is about, counted when the broker acknowledges it."""
+"""Kafka, seen from the service's front: how it is reached, and whether the topic is there."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from data_emulator.errors import ConfigurationError, SinkError, SinkUnavailable
+from data_emulator.errors import ConfigurationError, SinkUnavailable
 from data_emulator.settings import Settings
-from data_emulator.sinks.base import EncodedRecords, PartitionWritten, Sink, Target, Written
+from data_emulator.sinks.base import Target
 
 _PROBE_TIMEOUT_S: Final = 5.0
-_POLL_INTERVAL_S: Final = 0.01
-_BATCH_RECORDS: Final = 500
-"""Messages handed over before the broker's answers are looked at, and other emulations get their turn."""
-_MAX_UNACKNOWLEDGED: Final = 50_000
 
 
 def client_config(settings: Settings) -> dict[str, Any]:
@@ -43,25 +38,8 @@ def client_config(settings: Settings) -> dict[str, Any]:
     return config
 
 
-def producer(settings: Settings) -> Producer:
-    """Return a producer to share by a process's emulations: every message acknowledged by all in-sync replicas."""
-    return Producer(
-        {
-            **client_config(settings),
-            "acks": "all",
-            # The embedded broker loses acknowledged records of an idempotent producer; see docs/adr/0003.
-            "enable.idempotence": False,
-            "compression.type": "lz4",
-            "linger.ms": 20,
-            "partitioner": "murmur2_random",  # Java's: a key lies where any other client would have put it
-            "message.timeout.ms": int(settings.sink_timeout_s * 1000),
-            "queue.buffering.max.messages": 500_000,
-        }
-    )
-
-
 class KafkaTarget(Target):
-    """A Kafka cluster, seen from the service's front."""
+    """A Kafka cluster."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -95,74 +73,3 @@ class KafkaTarget(Target):
 
     def _unavailable(self, why: str) -> SinkUnavailable:
         return SinkUnavailable(f"Kafka at {self._settings.kafka_bootstrap_servers}: {why}")
-
-
-class KafkaSink(Sink):
-    """Writes an emulation's records to a topic, over a producer that others use too."""
-
-    def __init__(self, producer: Producer, topic: str) -> None:
-        self._producer = producer
-        self._topic = topic
-        self._unacknowledged = 0
-        self._partitions: dict[int, PartitionWritten] = {}
-        self._error: SinkError | None = None
-
-    async def write(self, records: EncodedRecords) -> None:
-        """Hand records to the producer, in order."""
-        for start in range(0, len(records), _BATCH_RECORDS):
-            batch = records.slice(start, _BATCH_RECORDS)
-            for value, key in zip(batch.values.to_pylist(), batch.keys.to_pylist(), strict=True):
-                await self._produce(value, key)
-            self.accepted_records += len(batch)
-            await self._poll()
-        while self._unacknowledged > _MAX_UNACKNOWLEDGED:
-            await self._poll(_POLL_INTERVAL_S)
-
-    async def _produce(self, value: bytes, key: str) -> None:
-        while True:
-            try:
-                self._producer.produce(self._topic, value=value, key=key, on_delivery=self._delivered)
-            except BufferError:  # the producer's queue is full
-                await self._poll(_POLL_INTERVAL_S)
-            except KafkaException as error:
-                raise SinkError(f"Kafka topic {self._topic}: {error.args[0].str()}") from None
-            else:
-                self._unacknowledged += 1
-                self.accepted_bytes += len(value)
-                return
-
-    def _delivered(self, error: KafkaError | None, message: Message) -> None:
-        self._unacknowledged -= 1
-        if error is not None:
-            self._error = self._error or SinkError(f"Kafka topic {self._topic}: {error.str()}")
-            return
-        partition, offset, size = message.partition(), message.offset(), len(message)
-        was = self._partitions.get(partition)
-        self._partitions[partition] = PartitionWritten(
-            partition,
-            first_offset=min(was.first_offset, offset) if was else offset,
-            next_offset=max(was.next_offset, offset + 1) if was else offset + 1,
-            records=(was.records if was else 0) + 1,
-            bytes=(was.bytes if was else 0) + size,
-        )
-
-    async def _poll(self, pause_s: float = 0) -> None:
-        """Take the broker's answers in, those to other emulations among them, and let others have their turn."""
-        self._producer.poll(0)
-        self._raise_if_failed()
-        await asyncio.sleep(pause_s)
-
-    def _raise_if_failed(self) -> None:
-        if self._error:
-            raise self._error
-
-    async def finish(self) -> None:
-        """Wait until the broker has answered, or been given up, for every message: also after a failure."""
-        while self._unacknowledged:
-            self._producer.poll(0)
-            await asyncio.sleep(_POLL_INTERVAL_S)
-        self._raise_if_failed()
-
-    def take_written(self) -> Written:
-        """Return what lies in each partition so far."""
-        return Written(partitions=list(self._partitions.values()))

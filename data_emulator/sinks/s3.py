@@ -10,12 +10,13 @@ from typing import Any, Final
 import httpx
 import numpy as np
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 
+from data_emulator.engine.plan import Checkpoint
 from data_emulator.errors import SinkError, SinkUnavailable
 from data_emulator.settings import Settings
-from data_emulator.sinks.base import EncodedRecords, ObjectWritten, Sink, Target, Written
+from data_emulator.sinks.base import ObjectWritten, Records, Sink, Target, Written
 
 _PART_BYTES: Final = 8 * 2**20
 """An object smaller than this is put whole; a larger one goes up in parts of this size."""
@@ -100,7 +101,8 @@ class S3Target(Target):
 class _Upload:
     """One object on its way: held in memory while it is small, sent in parts once it is not."""
 
-    def __init__(self, store: S3Store, key: str, header: bytes) -> None:
+    def __init__(self, store: S3Store, part: int, key: str, header: bytes) -> None:
+        self.part = part
         self.key = key
         self.records = 0
         self.bytes = 0
@@ -133,12 +135,16 @@ class _Upload:
 
 
 class S3Sink(Sink):
-    """Writes the objects ``<prefix>/part-000000.<extension>`` and on.
+    """Writes the objects ``<prefix>/part-000000000.<extension>`` and on.
+
+    Where an object ends depends on its records alone, never on time: so a part that is written again, after a failure
+    or by another worker, has the same name and the same content.
 
     :param max_object_bytes: an object is closed before it would exceed this, but holds at least one record; `None`: one
         object holds all.
     :param max_object_records: an object is closed when it holds this many; `None`: no such bound.
     :param header: put at the start of every object.
+    :param checkpoint: what is written already.
     """
 
     def __init__(
@@ -150,6 +156,7 @@ class S3Sink(Sink):
         header: bytes,
         max_object_bytes: int | None,
         max_object_records: int | None,
+        checkpoint: Checkpoint,
     ) -> None:
         self._store = store
         self._prefix = prefix
@@ -157,14 +164,19 @@ class S3Sink(Sink):
         self._header = header
         self._max_bytes = max_object_bytes
         self._max_records = max_object_records
-        self._objects_opened = 0
         self._open: _Upload | None = None
-        self._closing: set[asyncio.Task[None]] = set()
+        self._puts: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(_CONCURRENT_PUTS)
-        self._written = Written()
         self._error: SinkError | None = None
+        # Puts overtake each other: what has arrived is told of once all parts before it have.
+        self._arrived: dict[int, ObjectWritten] = {}
+        self._written = Written()
+        self._next_written = self._next_part = checkpoint.objects
+        self._written_records = self.accepted_records = checkpoint.records
+        self._written_bytes = self.accepted_bytes = checkpoint.bytes
+        self._may_have_strays = checkpoint.elapsed_s > 0
 
-    async def write(self, records: EncodedRecords) -> None:
+    async def write(self, records: Records) -> None:
         """Accept records, in the order in which they will stand in the objects."""
         _, offsets, data = records.values.buffers()
         first = records.values.offset
@@ -179,9 +191,7 @@ class S3Sink(Sink):
                 try:
                     await upload.write(content, stop - start)
                 except (BaseError, OSError) as error:
-                    self._open = None  # what was sent of it never becomes an object
-                    self._error = self._failed(upload, error)
-                    raise self._error from None
+                    raise _failed(upload, error) from None
                 self.accepted_records += stop - start
                 self.accepted_bytes += len(content)
             if stop < len(records) or upload.records == self._max_records:
@@ -199,31 +209,37 @@ class S3Sink(Sink):
         return max(stop, start if upload.records else start + 1)
 
     def _new_upload(self) -> _Upload:
-        key = f"{self._prefix}/part-{self._objects_opened:06d}.{self._extension}"
-        self._objects_opened += 1
+        self._open = _Upload(self._store, self._next_part, self._key(self._next_part), self._header)
+        self._next_part += 1
         self.accepted_bytes += len(self._header)
-        self._open = _Upload(self._store, key, self._header)
         return self._open
+
+    def _key(self, part: int) -> str:
+        return f"{self._prefix}/part-{part:09d}.{self._extension}"
 
     async def _close(self, upload: _Upload) -> None:
         """Send the object off; wait only while too many are on their way."""
         self._open = None
-        task = asyncio.create_task(self._closed(upload))
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
-        if len(self._closing) >= _MAX_PENDING_PUTS:
-            await asyncio.wait(self._closing, return_when=asyncio.FIRST_COMPLETED)
+        task = asyncio.create_task(self._put(upload))
+        self._puts.add(task)
+        task.add_done_callback(self._puts.discard)
+        if len(self._puts) >= _MAX_PENDING_PUTS:
+            await asyncio.wait(self._puts, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _closed(self, upload: _Upload) -> None:
+    async def _put(self, upload: _Upload) -> None:
         try:
             async with self._slots:
                 written = await upload.close()
-            self._written.objects.append(written)  # looked up only now: `take_written` may have replaced it meanwhile
         except (BaseError, OSError) as error:
-            self._error = self._error or self._failed(upload, error)
-
-    def _failed(self, upload: _Upload, error: Exception) -> SinkError:
-        return SinkError(f"S3 object {upload.key}: {reason(error)}")
+            self._error = self._error or _failed(upload, error)
+            return
+        self._arrived[upload.part] = written
+        while self._next_written in self._arrived:
+            written = self._arrived.pop(self._next_written)
+            self._written.objects.append(written)
+            self._written_records += written.records
+            self._written_bytes += written.bytes
+            self._next_written += 1
 
     def _raise_if_failed(self) -> None:
         if self._error:
@@ -233,11 +249,43 @@ class S3Sink(Sink):
         """Close the open object and wait for all that are on their way."""
         if self._open:
             await self._close(self._open)
-        while self._closing:
-            await asyncio.wait(self._closing)
+        while self._puts:
+            await asyncio.wait(self._puts)
         self._raise_if_failed()
+        if self._may_have_strays:
+            await self._delete_strays()
+
+    async def roll_back(self) -> int:
+        """Give up the open object and what is still on its way; go on with the first part that has not arrived."""
+        self._open = None
+        for task in self._puts:
+            task.cancel()
+        while self._puts:
+            await asyncio.wait(self._puts)
+        self._error = None
+        self._arrived.clear()
+        self._next_part = self._next_written
+        self.accepted_records = self._written_records
+        self.accepted_bytes = self._written_bytes
+        self._may_have_strays = True
+        return self._written_records
+
+    async def _delete_strays(self) -> None:
+        """Delete the parts behind the last: made by a run that got further than was told of, and then was cut off."""
+        last = self._key(self._next_written - 1) if self._next_written else f"{self._prefix}/"
+        try:
+            async for page in obstore.list(self._store, prefix=f"{self._prefix}/"):
+                if strays := [each["path"] for each in page if each["path"] > last]:
+                    await obstore.delete_async(self._store, strays)
+        except (BaseError, OSError) as error:
+            raise SinkError(f"S3, deleting left-over objects under {self._prefix}/: {reason(error)}") from None
 
     def take_written(self) -> Written:
         """Return the objects acknowledged since the last call."""
         written, self._written = self._written, Written()
         return written
+
+
+def _failed(upload: _Upload, error: Exception) -> SinkError:
+    permanent = isinstance(error, PermissionDeniedError | UnauthenticatedError) or "NoSuchBucket" in str(error)
+    return SinkError(f"S3 object {upload.key}: {reason(error)}", permanent=permanent)

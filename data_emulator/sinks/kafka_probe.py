@@ -1,0 +1,71 @@
+"""Which side of its commit a transaction was on when its producer died."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from data_emulator.settings import Settings
+from data_emulator.sinks.kafka import client_config
+
+_LONGEST_S: Final = 90.0
+"""Somebody else's open transaction can hide the record's fate until it ends, or the broker ends it after its timeout."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a record was put."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+def was_committed(settings: Settings, place: Place) -> bool:
+    """Tell whether the record at this place is there for readers of committed records. Blocks.
+
+    The transaction must have ended: whoever opens a producer with its transactional id makes sure of that.
+
+    :raises confluent_kafka.KafkaException: when the broker cannot be reached, or does not tell in time.
+    """
+    consumer = Consumer(
+        {
+            **client_config(settings),
+            "group.id": f"data-emulator-probe-{uuid.uuid4()}",
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",
+        }
+    )
+    try:
+        consumer.assign([TopicPartition(place.topic, place.partition, place.offset)])
+        deadline = time.monotonic() + _LONGEST_S
+        while time.monotonic() < deadline:
+            message = consumer.poll(0.5)
+            if message is None:
+                continue
+            error = message.error()
+            if error is None:
+                return bool(message.offset() == place.offset)
+            # The end of what is committed: behind the record only once its transaction was passed over as aborted.
+            if error.code() == KafkaError._PARTITION_EOF and message.offset() > place.offset:
+                return False
+            if error.code() not in (KafkaError._PARTITION_EOF, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
+                raise KafkaException(error)
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no word of {place} in {_LONGEST_S:g} s"))
+    finally:
+        consumer.close()
+
+
+def end_transaction(settings: Settings, transactional_id: str, timeout_s: float) -> None:
+    """Make sure that no transaction of this id is open: one whose commit has begun is completed, another aborted. Blocks.
+
+    :raises confluent_kafka.KafkaException: when the broker cannot be reached in time.
+    """
+    producer = Producer({**client_config(settings), "transactional.id": transactional_id})
+    producer.init_transactions(timeout_s)
