@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -61,11 +62,21 @@ def producer(settings: Settings) -> Producer:
 
 
 class KafkaTarget(Target):
-    """A Kafka cluster, seen from the service's front."""
+    """A Kafka cluster, seen from the service's front.
+
+    :raises ConfigurationError: when the settings of Kafka cannot be used.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._admin = AdminClient(client_config(settings))
+        try:
+            self._admin = AdminClient(client_config(settings))
+        except KafkaException as error:
+            # The message quotes the value, which may be a secret: only the property's name is passed on.
+            named = re.search(r'configuration property:? ("[^"]*")', error.args[0].str())
+            raise ConfigurationError(
+                f"DATA_EMULATOR_KAFKA_CONFIG: librdkafka refuses {named[1] if named else 'a property'} or its value"
+            ) from None
 
     def prepare(self, destination: str) -> None:
         """Make sure that the topic exists, creating it where it is missing."""
