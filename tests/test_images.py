@@ -1,4 +1,4 @@
-"""The images' recipes, carried out without Docker: their install steps, in fresh environments that hold nothing else."""
+"""The recipes of the images, carried out without Docker: their install steps, in fresh and empty environments."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def locked_versions() -> dict[str, set[str]]:
 
 def installed_in(python: Path) -> dict[str, str]:
     """Name and version of what is installed there; read by that interpreter itself."""
-    program = "import importlib.metadata as m, json; print(json.dumps({d.name.lower(): d.version for d in m.distributions()}))"
+    program = "import importlib.metadata as m, json; print(json.dumps({d.name: d.version for d in m.distributions()}))"
     found: dict[str, str] = json.loads(run([str(python), "-I", "-c", program]).stdout)
-    return {name.replace("_", "-"): version for name, version in found.items()}
+    return {name.lower().replace("_", "-"): version for name, version in found.items()}
 
 
 def run(
