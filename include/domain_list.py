@@ -126,11 +126,13 @@ def _one_of(*values: str) -> tuple[Callable[[Any], bool], str]:
 
 def _integer_from(least: int, *, or_null: bool = False) -> tuple[Callable[[Any], bool], str]:
     def is_allowed(value: Any) -> bool:
-        if value is None:
-            return or_null
-        return isinstance(value, int) and not isinstance(value, bool) and value >= least
+        return (or_null and value is None) or (_is_integer(value) and value >= least)
 
     return is_allowed, f"an integer of at least {least}{', or null' if or_null else ''}"
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_rate(value: Any) -> bool:
@@ -152,7 +154,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "timeout": _integer_from(1),
     "rate": (_is_rate, 'a number above 0, "unlimited" or null'),
     "max_records": _integer_from(1, or_null=True),
-    "seed": _integer_from(0, or_null=True),
+    "seed": (lambda value: value is None or _is_integer(value), "an integer or null"),
 }
 
 

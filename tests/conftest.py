@@ -1,5 +1,5 @@
-"""Airflow reads its home when it is imported: give it one of its own before any test does, so that no test needs, finds or
-leaves anything in the home folder. It holds no database: a test that needs one brings its own.
+"""Airflow reads its home when it is imported: give it one of its own before any test does, so that no test needs, finds
+or leaves anything in the home folder. It holds no database: a test that needs one brings its own.
 """
 
 from __future__ import annotations

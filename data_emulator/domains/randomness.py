@@ -8,7 +8,7 @@ history. The base is a hash of the seed and of the stream's name: two columns, d
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,7 @@ class Stream:
 
     def uniform(self, index: Index) -> Floats:
         """Return numbers in [0, 1) with 53 random bits."""
-        return (self.bits(index) >> np.uint64(11)) * _TO_UNIT
+        return np.multiply(self.bits(index) >> np.uint64(11), _TO_UNIT, dtype=np.float64)
 
     def integers(self, index: Index, bound: int | Index) -> Index:
         """Return integers in [0, bound); `bound` is at least 1 and may differ for each index."""
@@ -62,7 +62,7 @@ def weighted_choice(uniform: Floats, cumulative_weights: Floats) -> Index:
     return np.minimum(np.searchsorted(cumulative_weights, uniform, side="right"), len(cumulative_weights) - 1)
 
 
-def cumulative(weights: Floats) -> Floats:
+def cumulative(weights: NDArray[np.floating[Any]]) -> Floats:
     """Return the running sum of weights, scaled to end in 1."""
     sums = np.cumsum(weights)
     return np.asarray(sums / sums[-1], dtype=np.float64)

@@ -54,7 +54,7 @@ def _flattened(name: str, column: Any) -> list[tuple[str, Any]]:
 
 def _field(column: Any) -> Any:
     if pa.types.is_dictionary(column.type):
-        return _field(column.dictionary).take(column.indices)
+        return pc.fill_null(_field(column.dictionary).take(column.indices), "")
     if pa.types.is_string(column.type):
         doubled = pc.replace_substring(column, '"', '""')
         return pc.fill_null(pc.binary_join_element_wise('"', doubled, '"', ""), "")

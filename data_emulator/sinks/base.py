@@ -12,12 +12,12 @@ class Records:
     """Records on their way to a sink, in order.
 
     :param batch: the records as Arrow columns, in their envelope.
-    :param values: a binary column, one encoded record a row; `None` where the format encodes an object as a whole.
+    :param values: a binary column, one encoded record a row.
     :param keys: a string column of the same length: whom the record is about.
     """
 
     batch: Any
-    values: Any | None
+    values: Any
     keys: Any
 
     def __len__(self) -> int:
@@ -25,8 +25,7 @@ class Records:
 
     def slice(self, start: int, count: int) -> Records:
         """Return `count` records from position `start`, without a copy."""
-        values = None if self.values is None else self.values.slice(start, count)
-        return Records(self.batch.slice(start, count), values, self.keys.slice(start, count))
+        return Records(self.batch.slice(start, count), self.values.slice(start, count), self.keys.slice(start, count))
 
 
 @dataclass(frozen=True)

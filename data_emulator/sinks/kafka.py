@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from data_emulator.errors import ConfigurationError, SinkUnavailable
 from data_emulator.settings import Settings
@@ -39,11 +40,21 @@ def client_config(settings: Settings) -> dict[str, Any]:
 
 
 class KafkaTarget(Target):
-    """A Kafka cluster."""
+    """A Kafka cluster.
+
+    :raises ConfigurationError: when the settings of Kafka cannot be used.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._admin = AdminClient(client_config(settings))
+        try:
+            self._admin = AdminClient(client_config(settings))
+        except KafkaException as error:
+            # The message quotes the value, which may be a secret: only the property's name is passed on.
+            named = re.search(r'configuration property:? ("[^"]*")', error.args[0].str())
+            raise ConfigurationError(
+                f"DATA_EMULATOR_KAFKA_CONFIG: librdkafka refuses {named[1] if named else 'a property'} or its value"
+            ) from None
 
     def prepare(self, destination: str) -> None:
         """Make sure that the topic exists, creating it where it is missing."""

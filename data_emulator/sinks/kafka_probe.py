@@ -53,7 +53,7 @@ def was_committed(settings: Settings, place: Place) -> bool:
             if error is None:
                 return bool(message.offset() == place.offset)
             # The end of what is committed: behind the record only once its transaction was passed over as aborted.
-            if error.code() == KafkaError._PARTITION_EOF and message.offset() > place.offset:
+            if error.code() == KafkaError._PARTITION_EOF and (message.offset() or 0) > place.offset:
                 return False
             if error.code() not in (KafkaError._PARTITION_EOF, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
                 raise KafkaException(error)

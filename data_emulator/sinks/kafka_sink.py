@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-
 import numpy as np
 from confluent_kafka import KafkaError, Message
 

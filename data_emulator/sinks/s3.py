@@ -20,6 +20,8 @@ from data_emulator.sinks.base import ObjectWritten, Records, Sink, Target, Writt
 
 _PART_BYTES: Final = 8 * 2**20
 """An object smaller than this is put whole; a larger one goes up in parts of this size."""
+_CONCURRENT_PARTS: Final = 2
+"""Parts of one object on their way at once: with the one being filled, an object never takes more memory than three."""
 _CONCURRENT_PUTS: Final = 16
 _MAX_PENDING_PUTS: Final = 64
 _PROBE_TIMEOUT: Final = timedelta(seconds=5)
@@ -121,7 +123,9 @@ class _Upload:
         self._add(content)
         self.records += records
         if self._writer is None and self.bytes >= _PART_BYTES:
-            self._writer = obstore.open_writer_async(self._store, self.key, buffer_size=_PART_BYTES)
+            self._writer = obstore.open_writer_async(
+                self._store, self.key, buffer_size=_PART_BYTES, max_concurrency=_CONCURRENT_PARTS
+            )
         if self._writer is not None:
             held, self._held = b"".join(self._held), []
             await self._writer.write(held)
@@ -202,8 +206,9 @@ class S3Sink(Sink):
         """Return the position after the last record, from `start`, that still fits into the open object."""
         stop = len(bounds) - 1
         if self._max_bytes is not None:
-            room = self._max_bytes - upload.bytes
-            stop = int(np.searchsorted(bounds, bounds[start] + room, side="right")) - 1
+            # In Python's integers: the sum of a position and a size may exceed the 32 bits that positions have.
+            full_at = int(bounds[start]) + self._max_bytes - upload.bytes
+            stop = int(np.searchsorted(bounds, min(full_at, int(bounds[-1])), side="right")) - 1
         if self._max_records is not None:
             stop = min(stop, start + self._max_records - upload.records)
         return max(stop, start if upload.records else start + 1)

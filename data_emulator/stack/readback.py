@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,6 +23,7 @@ _REQUEST_TIMEOUT = timedelta(seconds=60)
 _CHUNK_BYTES = 1 << 20
 _SILENCE_S = 30.0
 _CONSUME_BATCH = 1000
+_CONSUME_TIMEOUT_S = 0.2
 
 
 class ReadBackError(StackError):
@@ -161,9 +163,13 @@ def count_messages(manifest: Manifest, settings: Settings) -> Counted:
         partitions = list(consumer.list_topics(topic, timeout=_SILENCE_S).topics[topic].partitions)
         consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
         unfinished = set(partitions)
+        heard_at = time.monotonic()
         while unfinished:
-            messages = consumer.consume(_CONSUME_BATCH, timeout=_SILENCE_S)
-            if not messages:
+            # It waits out its timeout unless the batch gets full, and the last one does not.
+            messages = consumer.consume(_CONSUME_BATCH, timeout=_CONSUME_TIMEOUT_S)
+            if messages:
+                heard_at = time.monotonic()
+            elif time.monotonic() > heard_at + _SILENCE_S:
                 raise ReadBackError(f"topic {topic}: the broker sent nothing for {_SILENCE_S:.0f} s")
             for message in messages:
                 error = message.error()

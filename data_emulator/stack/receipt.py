@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import httpx
+from rich import box
 from rich.table import Table
 
 from data_emulator.settings import Settings
@@ -66,26 +67,30 @@ def compare(manifest: Manifest, counted: Counted) -> Iterator[str]:
 
 def print_receipts(receipts: Sequence[Receipt]) -> bool:
     """Print the table, and what is wrong. Return whether nothing is."""
-    table = Table(
-        title="Receipt: counted in the store and the broker, beside what the service says", title_justify="left"
-    )
-    for heading in ("domain", "sink", "bucket or topic"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("objects or partitions", "records", "service says", "bytes", "service says"):
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("receipt")
+    table.add_column("")
+    for heading in ("objects or partitions", "records", "bytes", ""):
         table.add_column(heading, justify="right")
-    table.add_column("verdict")
     for receipt in receipts:
-        manifest, counted = receipt.manifest, receipt.counted
+        manifest, counted, totals = receipt.manifest, receipt.counted, receipt.manifest.totals
+        in_s3 = manifest.sink == "s3"
+        verdict = "[red]WRONG[/red]" if receipt.problems else "[green]equal[/green]"
         table.add_row(
             manifest.emulation_domain,
-            "S3" if manifest.sink == "s3" else "Kafka",
-            manifest.bucket or manifest.topic,
-            f"{counted.places:,}",
+            "read back",
+            _places(counted.places, in_s3),
             f"{counted.records:,}",
-            f"{manifest.totals.records:,}",
             f"{counted.bytes:,}",
-            f"{manifest.totals.bytes:,}",
-            "[red]WRONG[/red]" if receipt.problems else "[green]equal[/green]",
+            verdict,
+        )
+        table.add_row(
+            f"  {'S3' if in_s3 else 'Kafka'} {manifest.bucket or manifest.topic}",
+            "service says",
+            _places(totals.objects if in_s3 else totals.partitions, in_s3),
+            f"{totals.records:,}",
+            f"{totals.bytes:,}",
+            end_section=True,
         )
     console.print(table)
     for receipt in receipts:
@@ -94,6 +99,11 @@ def print_receipts(receipts: Sequence[Receipt]) -> bool:
         if len(receipt.problems) > _PROBLEMS_SHOWN:
             console.print(f"and {len(receipt.problems) - _PROBLEMS_SHOWN:,} more")
     return not any(receipt.problems for receipt in receipts)
+
+
+def _places(number: int, in_s3: bool) -> str:
+    noun = "object" if in_s3 else "partition"
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def verify(emulation_ids: Sequence[str], *, service_url: str, settings: Settings) -> int:

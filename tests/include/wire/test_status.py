@@ -31,7 +31,9 @@ def test_both_shapes_of_a_status(state: EmulationState) -> None:
     assert status({"id": "e1", "status": {"global_status": state.value, "threads": {}}, "new": 1}).state is state
 
 
-@pytest.mark.parametrize("body", [{}, {"status": None}, {"status": "paused"}, {"status": {}}, {"status": ["completed"]}])
+@pytest.mark.parametrize(
+    "body", [{}, {"status": None}, {"status": "paused"}, {"status": {}}, {"status": ["completed"]}]
+)
 def test_a_status_that_is_not_known_is_an_error_and_never_an_end(body: Any) -> None:
     with pytest.raises(DataEmulatorAnswerError, match="queued, processing, completed, failed, cancelled"):
         status(body)

@@ -1,0 +1,73 @@
+"""What really lies in a store or a broker, read by clients of its own: nothing here comes from the service's code."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import obstore
+from confluent_kafka import Consumer, Message, TopicPartition
+
+from data_emulator.stack.seaweedfs import SeaweedFS
+from data_emulator.stack.tansu import Tansu
+
+READ_TIMEOUT_S = 60
+
+
+def objects(store: SeaweedFS, bucket: str, prefix: str) -> dict[str, bytes]:
+    """Return the content of every object under a prefix, by key, in the keys' order."""
+    client = store.bucket(bucket)
+    keys = sorted(meta["path"] for page in obstore.list(client, prefix=prefix) for meta in page)
+    return {key: bytes(obstore.get(client, key).bytes()) for key in keys}
+
+
+def checksum(content: bytes) -> str:
+    """Return a checksum as the manifest writes it."""
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def messages(broker: Tansu, topic: str, ranges: Iterable[tuple[int, int, int]]) -> list[Message]:
+    """Return the messages in ranges of (partition, first offset, offset after the last); fails if any is missing."""
+    found: list[Message] = []
+    consumer = _consumer(broker)
+    try:
+        for partition, first, after in ranges:
+            consumer.assign([TopicPartition(topic, partition, first)])
+            deadline = time.monotonic() + READ_TIMEOUT_S
+            position = first
+            while position < after:
+                assert time.monotonic() < deadline, f"{topic}/{partition} has nothing at {position}, before {after}"
+                message = consumer.poll(0.5)
+                if message is None:
+                    continue
+                assert message.error() is None, message.error()
+                position = message.offset() + 1
+                if position <= after:
+                    found.append(message)
+    finally:
+        consumer.close()
+    return found
+
+
+def partition_count(broker: Tansu, topic: str) -> int:
+    """Return how many partitions a topic has."""
+    consumer = _consumer(broker)
+    try:
+        return len(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
+    finally:
+        consumer.close()
+
+
+def _consumer(broker: Tansu) -> Any:
+    return Consumer(
+        {
+            "bootstrap.servers": broker.bootstrap_servers,
+            "group.id": "readback",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "session.timeout.ms": 6000,
+            "fetch.wait.max.ms": 50,
+        }
+    )

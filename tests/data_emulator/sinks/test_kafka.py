@@ -1,0 +1,217 @@
+"""The Kafka sink and target, on a real broker."""
+
+import asyncio
+import itertools
+import uuid
+from collections import Counter
+
+import pyarrow as pa
+import pytest
+from confluent_kafka import Producer
+from pydantic import SecretStr
+
+from data_emulator.errors import ConfigurationError, SinkError, SinkUnavailable
+from data_emulator.settings import Settings
+from data_emulator.sinks import kafka
+from data_emulator.sinks.base import EncodedRecords, PartitionWritten
+from data_emulator.sinks.kafka import KafkaSink, KafkaTarget
+from data_emulator.stack.tansu import Tansu
+from tests.data_emulator import readback
+
+pytestmark = pytest.mark.integration
+
+MURMUR2 = {
+    "21": -973932308,
+    "foobar": -790332482,
+    "a-little-bit-long-string": -985981536,
+    "a-little-bit-longer-string": -1486304829,
+    "lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971,
+}
+"""Apache Kafka's own reference values of the hash that places keys."""
+
+
+@pytest.fixture
+def topic(kafka_settings: Settings) -> str:
+    name = f"sink-tests-{uuid.uuid4()}"
+    KafkaTarget(kafka_settings).prepare(name)
+    return name
+
+
+def encoded(marker: str, count: int, users: int = 50) -> EncodedRecords:
+    values = [b'{"%s":%d}' % (marker.encode(), number) for number in range(count)]
+    return EncodedRecords(pa.array(values, pa.binary()), pa.array([f"user-{n % users}" for n in range(count)]))
+
+
+async def write_and_finish(to: KafkaSink, records: EncodedRecords) -> None:
+    await to.write(records)
+    await to.finish()
+
+
+def assert_is_there(broker: Tansu, topic: str, records: EncodedRecords, written: list[PartitionWritten]) -> None:
+    """Check that the ranges that the sink named hold exactly its records, each under its key, among others'."""
+    own = Counter(zip(records.keys.to_pylist(), records.values.to_pylist(), strict=True))
+    for each in written:
+        found = readback.messages(broker, topic, [(each.partition, each.first_offset, each.next_offset)])
+        mine = [message for message in found if (message.key().decode(), message.value()) in own]
+        assert len(mine) == each.records
+        assert sum(len(message.value()) for message in mine) == each.bytes
+        assert mine[0].offset() == each.first_offset
+        assert mine[-1].offset() + 1 == each.next_offset
+        own -= Counter((message.key().decode(), message.value()) for message in mine)
+    assert not own
+
+
+async def test_every_record_is_a_message_under_its_key(
+    kafka_broker: Tansu, kafka_settings: Settings, topic: str
+) -> None:
+    opened = KafkaSink(kafka.producer(kafka_settings), topic)
+    records = encoded("n", 5000)
+    for start in range(0, 5000, 1234):
+        await opened.write(records.slice(start, 1234))
+    await opened.finish()
+    written = opened.take_written().partitions
+    assert sum(each.records for each in written) == opened.accepted_records == 5000
+    assert sum(each.bytes for each in written) == opened.accepted_bytes == sum(map(len, records.values.to_pylist()))
+    assert {each.partition for each in written} == {0, 1, 2}
+    assert_is_there(kafka_broker, topic, records, written)
+
+
+async def test_keys_lie_where_a_java_client_puts_them(
+    kafka_broker: Tansu, kafka_settings: Settings, topic: str
+) -> None:
+    opened = KafkaSink(kafka.producer(kafka_settings), topic)
+    keys = [*MURMUR2]
+    await opened.write(EncodedRecords(pa.array([b"{}"] * len(keys), pa.binary()), pa.array(keys)))
+    await opened.finish()
+    ranges = [(each.partition, each.first_offset, each.next_offset) for each in opened.take_written().partitions]
+    placed = {message.key().decode(): message.partition() for message in readback.messages(kafka_broker, topic, ranges)}
+    assert placed == {key: (value & 0x7FFFFFFF) % 3 for key, value in MURMUR2.items()}
+
+
+async def test_order_within_a_key_is_kept(kafka_broker: Tansu, kafka_settings: Settings, topic: str) -> None:
+    opened = KafkaSink(kafka.producer(kafka_settings), topic)
+    await opened.write(encoded("n", 2000, users=5))
+    await opened.finish()
+    by_key: dict[bytes, list[int]] = {}
+    for each in opened.take_written().partitions:
+        for message in readback.messages(kafka_broker, topic, [(each.partition, each.first_offset, each.next_offset)]):
+            by_key.setdefault(message.key(), []).append(int(message.value()[5:-1]))
+    assert len(by_key) == 5
+    for numbers in by_key.values():
+        assert all(a < b for a, b in itertools.pairwise(numbers))
+
+
+async def test_sinks_that_share_a_producer_and_a_topic_count_their_own(
+    kafka_broker: Tansu, kafka_settings: Settings, topic: str
+) -> None:
+    producer = kafka.producer(kafka_settings)
+
+    async def write(marker: str) -> tuple[EncodedRecords, list[PartitionWritten]]:
+        opened = KafkaSink(producer, topic)
+        records = encoded(marker, 1500)
+        for start in range(0, 1500, 100):
+            await opened.write(records.slice(start, 100))
+            await asyncio.sleep(0.01)
+        await opened.finish()
+        return records, opened.take_written().partitions
+
+    for records, written in await asyncio.gather(write("a"), write("b")):
+        assert sum(each.records for each in written) == 1500
+        assert_is_there(kafka_broker, topic, records, written)
+
+
+async def test_a_full_queue_is_ridden_out(kafka_broker: Tansu, kafka_settings: Settings, topic: str) -> None:
+    refused = 0
+
+    class Small(Producer):
+        def produce(self, *args: object, **named: object) -> None:
+            nonlocal refused
+            try:
+                super().produce(*args, **named)
+            except BufferError:
+                refused += 1
+                raise
+
+    config = {**kafka.client_config(kafka_settings), "acks": "all", "queue.buffering.max.messages": 100}
+    opened = KafkaSink(Small(config), topic)
+    records = encoded("n", 1000)
+    await opened.write(records)
+    await opened.finish()
+    assert refused > 0
+    written = opened.take_written().partitions
+    assert sum(each.records for each in written) == 1000
+    assert_is_there(kafka_broker, topic, records, written)
+
+
+async def test_a_broker_that_dies_midway_is_an_error_and_what_it_had_taken_is_there(
+    kafka_broker: Tansu, kafka_settings: Settings, topic: str
+) -> None:
+    opened = KafkaSink(kafka.producer(kafka_settings.model_copy(update={"sink_timeout_s": 3})), topic)
+    before = encoded("before", 500)
+    await opened.write(before)
+    while opened._unacknowledged:
+        await opened._poll(0.01)
+    kafka_broker.kill()
+    try:
+        with pytest.raises(SinkError, match=topic):
+            await write_and_finish(opened, encoded("after", 500))
+        written = opened.take_written().partitions
+        assert sum(each.records for each in written) == 500
+        assert opened.accepted_records == 1000
+    finally:
+        kafka_broker.start()
+    assert_is_there(kafka_broker, topic, before, written)
+
+
+async def test_an_unreachable_broker_is_an_error(
+    kafka_settings: Settings, closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka, "_PROBE_TIMEOUT_S", 1.0)
+    lost = kafka_settings.model_copy(
+        update={"kafka_bootstrap_servers": f"127.0.0.1:{closed_port}", "sink_timeout_s": 1}
+    )
+    opened = KafkaSink(kafka.producer(lost), "anything")
+    with pytest.raises(SinkError, match="anything"):
+        await write_and_finish(opened, encoded("n", 10))
+    assert opened.take_written().partitions == []
+    for ask in (KafkaTarget(lost).check, lambda: KafkaTarget(lost).prepare("transactions")):
+        with pytest.raises(SinkUnavailable, match=f"127.0.0.1:{closed_port}"):
+            ask()
+
+
+async def test_a_message_that_the_client_refuses_is_an_error(kafka_settings: Settings, topic: str) -> None:
+    opened = KafkaSink(kafka.producer(kafka_settings), topic)
+    with pytest.raises(SinkError, match=topic):
+        await opened.write(EncodedRecords(pa.array([b"x" * 2_000_000], pa.binary()), pa.array(["user"])))
+
+
+def test_the_target_makes_a_missing_topic_once(kafka_broker: Tansu, kafka_settings: Settings) -> None:
+    name = f"made-{uuid.uuid4()}"
+    settings = kafka_settings.model_copy(update={"kafka_partitions": 5})
+    KafkaTarget(settings).prepare(name)
+    assert readback.partition_count(kafka_broker, name) == 5
+    KafkaTarget(kafka_settings).prepare(name)
+    assert readback.partition_count(kafka_broker, name) == 5
+    KafkaTarget(settings).check()
+
+
+def test_the_service_does_not_start_without_bootstrap_servers() -> None:
+    with pytest.raises(ConfigurationError, match="DATA_EMULATOR_KAFKA_BOOTSTRAP_SERVERS"):
+        kafka.client_config(Settings())
+
+
+@pytest.mark.parametrize(
+    "config",
+    ["hunter2", '"hunter2"', '["hunter2"]', '{"sasl.jaas": "hunter2"}', '{"security.protocol": "hunter2"}'],
+)
+def test_a_wrong_kafka_config_is_named_and_not_shown(kafka_settings: Settings, config: str) -> None:
+    settings = kafka_settings.model_copy(update={"kafka_config": SecretStr(config)})
+    with pytest.raises(ConfigurationError, match="DATA_EMULATOR_KAFKA_CONFIG") as caught:
+        KafkaTarget(settings)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_more_properties_reach_the_client(kafka_settings: Settings) -> None:
+    settings = kafka_settings.model_copy(update={"kafka_config": SecretStr('{"client.rack": "r1"}')})
+    assert kafka.client_config(settings)["client.rack"] == "r1"
+    KafkaTarget(settings).check()

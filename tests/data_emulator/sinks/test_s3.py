@@ -1,0 +1,285 @@
+"""The S3 sink and target, on a real store."""
+
+import asyncio
+import itertools
+import random
+import threading
+import tracemalloc
+import uuid
+from datetime import timedelta
+
+import obstore
+import pyarrow as pa
+import pytest
+from obstore.exceptions import BaseError
+from pydantic import SecretStr
+
+from data_emulator.errors import SinkError, SinkUnavailable
+from data_emulator.settings import Settings
+from data_emulator.sinks.base import EncodedRecords, ObjectWritten
+from data_emulator.sinks.s3 import S3Sink, S3Target, open_bucket
+from data_emulator.stack.seaweedfs import SeaweedFS
+from data_emulator.wire import MAX_CHUNK_BYTES
+from tests.data_emulator import readback
+
+pytestmark = pytest.mark.integration
+
+BUCKET = "sink-tests"
+MIB = 2**20
+
+
+def encoded(values: list[bytes]) -> EncodedRecords:
+    return EncodedRecords(pa.array(values, pa.binary()), pa.array(["user"] * len(values)))
+
+
+def records(count: int, longest: int = 300) -> list[bytes]:
+    rng = random.Random(count)
+    return [b"%06d %s\n" % (number, b"x" * rng.randrange(longest)) for number in range(count)]
+
+
+def sink(
+    settings: Settings,
+    *,
+    max_bytes: int | None = None,
+    max_records: int | None = None,
+    header: bytes = b"",
+    timeout_s: float = 20,
+) -> tuple[S3Sink, str]:
+    prefix = str(uuid.uuid4())
+    opened = S3Sink(
+        open_bucket(settings, BUCKET, timedelta(seconds=timeout_s)),
+        prefix=prefix,
+        extension="json",
+        header=header,
+        max_object_bytes=max_bytes,
+        max_object_records=max_records,
+    )
+    return opened, prefix
+
+
+async def write_all(to: S3Sink, values: list[bytes], *at_a_time: int) -> list[ObjectWritten]:
+    """Write slices of one array, of the given sizes in turn, and return what the sink says it wrote."""
+    whole = encoded(values)
+    written: list[ObjectWritten] = []
+    sizes = itertools.cycle(at_a_time or (len(values),))
+    start = 0
+    while start < len(values):
+        size = next(sizes)
+        await to.write(whole.slice(start, size))
+        written += to.take_written().objects
+        start += size
+    await to.finish()
+    written += to.take_written().objects
+    assert to.take_written().objects == []
+    return sorted(written, key=lambda each: each.key)
+
+
+def assert_is_there(store: SeaweedFS, prefix: str, written: list[ObjectWritten]) -> dict[str, bytes]:
+    """Check that the sink listed exactly the objects that are there, with their sizes and checksums."""
+    there = readback.objects(store, BUCKET, prefix)
+    assert [each.key for each in written] == [*there]
+    assert [each.bytes for each in written] == [len(content) for content in there.values()]
+    assert [each.checksum for each in written] == [readback.checksum(content) for content in there.values()]
+    return there
+
+
+@pytest.mark.parametrize("at_a_time", [(1,), (7, 300), (1000,)])
+async def test_grouped_is_one_object(s3_store: SeaweedFS, s3_settings: Settings, at_a_time: tuple[int, ...]) -> None:
+    opened, prefix = sink(s3_settings)
+    values = records(1000)
+    written = await write_all(opened, values, *at_a_time)
+    there = assert_is_there(s3_store, prefix, written)
+    assert [*there.values()] == [b"".join(values)]
+    assert [each.records for each in written] == [1000]
+    assert (opened.accepted_records, opened.accepted_bytes) == (1000, len(b"".join(values)))
+
+
+@pytest.mark.parametrize("max_bytes", [1, 307, 1024, 10_000])
+@pytest.mark.parametrize("at_a_time", [(1,), (7, 300)])
+async def test_chunks_are_as_full_as_they_can_be(
+    s3_store: SeaweedFS, s3_settings: Settings, max_bytes: int, at_a_time: tuple[int, ...]
+) -> None:
+    opened, prefix = sink(s3_settings, max_bytes=max_bytes)
+    values = records(200)
+    written = await write_all(opened, values, *at_a_time)
+    there = [*assert_is_there(s3_store, prefix, written).values()]
+    assert b"".join(there) == b"".join(values)
+    assert [each.records for each in written] == [content.count(b"\n") for content in there]
+    for content in there:
+        assert len(content) <= max_bytes or content.count(b"\n") == 1
+    for content, following in itertools.pairwise(there):
+        assert len(content) + following.index(b"\n") + 1 > max_bytes
+    assert opened.accepted_bytes == sum(map(len, values))
+
+
+async def test_a_chunk_may_be_filled_to_the_last_byte(s3_store: SeaweedFS, s3_settings: Settings) -> None:
+    opened, prefix = sink(s3_settings, max_bytes=20)
+    await write_all(opened, [b"0123456789"] * 5)
+    assert [len(content) for content in readback.objects(s3_store, BUCKET, prefix).values()] == [20, 20, 10]
+
+
+@pytest.mark.parametrize("max_bytes", [2**31 - 1, 2**31, MAX_CHUNK_BYTES])
+async def test_the_largest_chunk_sizes_are_taken(s3_store: SeaweedFS, s3_settings: Settings, max_bytes: int) -> None:
+    opened, prefix = sink(s3_settings, max_bytes=max_bytes)
+    values = records(100)
+    written = await write_all(opened, values, 40)
+    assert [*assert_is_there(s3_store, prefix, written).values()] == [b"".join(values)]
+
+
+async def test_one_object_a_record(s3_store: SeaweedFS, s3_settings: Settings) -> None:
+    opened, prefix = sink(s3_settings, max_records=1)
+    values = records(300)
+    written = await write_all(opened, values, 50, 1)
+    assert [*assert_is_there(s3_store, prefix, written).values()] == values
+    assert {each.records for each in written} == {1}
+
+
+async def test_the_header_stands_in_every_object_and_counts(s3_store: SeaweedFS, s3_settings: Settings) -> None:
+    header = b"number,text\n"
+    opened, prefix = sink(s3_settings, max_bytes=500, header=header)
+    values = records(50)
+    written = await write_all(opened, values, 9)
+    there = [*assert_is_there(s3_store, prefix, written).values()]
+    assert len(there) > 10
+    assert all(content.startswith(header) for content in there)
+    assert b"".join(content.removeprefix(header) for content in there) == b"".join(values)
+    assert all(len(content) <= 500 for content in there)
+    assert opened.accepted_bytes == sum(map(len, there))
+    assert [each.records for each in written] == [content.count(b"\n") - 1 for content in there]
+
+
+async def test_nothing_written_makes_no_object(s3_store: SeaweedFS, s3_settings: Settings) -> None:
+    opened, prefix = sink(s3_settings, header=b"a,b\n")
+    assert await write_all(opened, []) == []
+    assert readback.objects(s3_store, BUCKET, prefix) == {}
+
+
+async def test_a_large_object_goes_in_parts_and_not_into_memory(s3_store: SeaweedFS, s3_settings: Settings) -> None:
+    opened, _ = sink(s3_settings)
+    line = random.Random(1).randbytes(1023).replace(b"\n", b" ") + b"\n"
+    block = encoded([line] * 1024)
+    tracemalloc.start()
+    try:
+        for _ in range(80):
+            await opened.write(block)
+        await opened.finish()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    (written,) = opened.take_written().objects
+    assert (written.records, written.bytes) == (80 * 1024, 80 * MIB)
+    assert peak < 40 * MIB
+    client = s3_store.bucket(BUCKET)
+    # The tag of an object made of parts ends in their number.
+    assert str(obstore.head(client, written.key)["e_tag"]).strip('"').endswith("-10")
+    assert readback.checksum(bytes(obstore.get(client, written.key).bytes())) == written.checksum
+    assert readback.checksum(line * 1024 * 80) == written.checksum
+
+
+async def test_sinks_side_by_side_do_not_meet(s3_store: SeaweedFS, s3_settings: Settings) -> None:
+    opened = [sink(s3_settings, max_bytes=1000) for _ in range(8)]
+    written = await asyncio.gather(*(write_all(each, records(100), 10) for each, _ in opened))
+    for (_, prefix), own in zip(opened, written, strict=True):
+        assert b"".join(assert_is_there(s3_store, prefix, own).values()) == b"".join(records(100))
+
+
+async def test_an_unreachable_store_is_an_error(s3_settings: Settings, closed_port: int) -> None:
+    lost = s3_settings.model_copy(update={"s3_endpoint": f"http://127.0.0.1:{closed_port}"})
+    opened, prefix = sink(lost, timeout_s=1)
+    with pytest.raises(SinkError, match=f"{prefix}/part-000000.json") as caught:
+        await write_all(opened, records(10))
+    assert_hides(caught.value, s3_settings)
+    assert opened.take_written().objects == []
+
+
+async def test_an_unreachable_store_stops_a_stream_of_chunks(s3_settings: Settings, closed_port: int) -> None:
+    lost = s3_settings.model_copy(update={"s3_endpoint": f"http://127.0.0.1:{closed_port}"})
+    opened, _ = sink(lost, max_records=1, timeout_s=0.5)
+    with pytest.raises(SinkError):
+        await write_all(opened, records(1000), 10)
+    with pytest.raises(SinkError):
+        await opened.finish()
+    assert opened.take_written().objects == []
+
+
+@pytest.mark.parametrize("field", ["s3_secret_access_key", "s3_access_key_id"])
+async def test_wrong_credentials_are_an_error_that_shows_none(s3_settings: Settings, field: str) -> None:
+    wrong = s3_settings.model_copy(update={field: SecretStr("wrong-and-secret")})
+    opened, _ = sink(wrong, timeout_s=2)
+    with pytest.raises(SinkError) as caught:
+        await write_all(opened, records(10))
+    assert_hides(caught.value, wrong)
+    with pytest.raises(
+        SinkUnavailable, match=f"(?s){wrong.s3_endpoint}.*(SignatureDoesNotMatch|InvalidAccessKeyId)"
+    ) as at:
+        S3Target(wrong).check()
+    assert_hides(at.value, wrong)
+    with pytest.raises(SinkUnavailable, match="bucket transactions") as at:
+        S3Target(wrong).prepare("transactions")
+    assert_hides(at.value, wrong)
+
+
+async def test_a_store_that_dies_midway_is_an_error_and_what_it_had_taken_is_there(
+    s3_store: SeaweedFS, s3_settings: Settings
+) -> None:
+    opened, prefix = sink(s3_settings, max_bytes=1000, timeout_s=1)
+    values = records(400)
+    await opened.write(encoded(values[:200]))
+    while opened._closing:
+        await asyncio.wait(opened._closing)
+    before = opened.take_written().objects
+    assert before
+    s3_store.kill()
+    try:
+        with pytest.raises(SinkError):
+            await write_all(opened, values[200:])
+        assert opened.take_written().objects == []
+    finally:
+        s3_store.start()
+    there = readback.objects(s3_store, BUCKET, prefix)
+    assert {each.key: each.checksum for each in before}.items() <= {
+        key: readback.checksum(content) for key, content in there.items()
+    }.items()
+
+
+def test_the_target_makes_a_missing_bucket_once(s3_store: SeaweedFS, s3_settings: Settings) -> None:
+    bucket = f"made-{uuid.uuid4()}"
+    with pytest.raises(BaseError, match="NoSuchBucket"):
+        obstore.list_with_delimiter(s3_store.bucket(bucket, max_retries=0))
+    errors: list[Exception] = []
+
+    def prepare() -> None:
+        try:
+            S3Target(s3_settings).prepare(bucket)
+        except Exception as error:  # for the assertion below
+            errors.append(error)
+
+    threads = [threading.Thread(target=prepare) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert obstore.list_with_delimiter(s3_store.bucket(bucket))["objects"] == []
+    obstore.put(s3_store.bucket(bucket), "kept", b"x")
+    S3Target(s3_settings).prepare(bucket)
+    assert readback.objects(s3_store, bucket, "") == {"kept": b"x"}
+
+
+def test_the_target_checks_that_the_store_answers(s3_settings: Settings, closed_port: int) -> None:
+    S3Target(s3_settings).check()
+    endpoint = f"http://127.0.0.1:{closed_port}"
+    target = S3Target(s3_settings.model_copy(update={"s3_endpoint": endpoint}))
+    with pytest.raises(SinkUnavailable, match=endpoint) as caught:
+        target.check()
+    assert "Debug source" not in str(caught.value)
+    with pytest.raises(SinkUnavailable, match=f"{endpoint}, bucket transactions"):
+        target.prepare("transactions")
+
+
+def assert_hides(error: Exception, settings: Settings) -> None:
+    assert settings.s3_secret_access_key
+    for shown in (str(error), repr(error)):
+        assert settings.s3_secret_access_key.get_secret_value() not in shown
+        assert "wrong-and-secret" not in shown
+        assert "Signature=" not in shown

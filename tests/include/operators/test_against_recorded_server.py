@@ -1,0 +1,85 @@
+"""The hook, both operators and the trigger against a server that answers as the original was recorded to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import TaskDeferred
+
+from include.exceptions import DataEmulatorRequestError, EmulationFailedError, EmulationNotFoundError
+from include.hooks.data_emulator import DataEmulatorHook
+from include.operators.start_emulator import StartEmulatorOperator
+from include.operators.status_emulation import StatusEmulationOperator
+from include.triggers import emulation
+from include.triggers.emulation import EmulationTrigger
+from tests.wire.recorded_server import BY_NAME, RecordedServer, recorded_server
+
+START = BY_NAME["POST minio user-profile json/grouped/1024"]["request"]["body"]
+ID = "025215a5-8151-4eec-b6f0-61f19cbd08f4"
+ALL_WRITES_DENIED = "6e892e26-849e-4009-99c3-7df992b51523"
+
+
+@pytest.fixture
+def server(connect: Any) -> Iterator[RecordedServer]:
+    with recorded_server() as server:
+        connect(server.url, token="ignored by the original")
+        yield server
+
+
+def start(make_context: Any) -> str:
+    return StartEmulatorOperator(task_id="start", **START).execute(make_context())
+
+
+def test_start_and_poll_from_the_worker(server: RecordedServer, make_context: Any) -> None:
+    emulation_id = start(make_context)
+    assert emulation_id == ID
+    wait = StatusEmulationOperator(task_id="wait", prev_task_id="start", deferrable=False, poll_interval=0.01)
+    wait.wait_timeout = 60
+    assert wait.execute(make_context(xcoms={("start", -1): emulation_id})) == ID
+    # Before, during and after, as recorded; and nothing that the original does not know.
+    assert [request[:2] for request in server.requests] == [
+        ("POST", "/emulator/"),
+        *[("GET", f"/emulator/{ID}/status")] * 3,
+    ]
+
+
+async def test_start_and_defer(server: RecordedServer, make_context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(emulation, "FIRST_EVENT_AFTER_S", 0.0)
+    wait = StatusEmulationOperator(
+        task_id="wait", emulation_id=start(make_context), poll_interval=0.01, wait_timeout=60
+    )
+    with pytest.raises(TaskDeferred) as deferred:
+        wait.execute(make_context())
+    trigger = deferred.value.trigger
+    assert isinstance(trigger, EmulationTrigger)
+    (event,) = [event async for event in trigger.run()]
+    assert wait.execute_complete(make_context(), event.payload) == ID
+    assert len(server.requests) == 4
+
+
+def test_every_write_denied_is_a_failure_at_once_though_the_original_processes_for_ever(
+    server: RecordedServer, make_context: Any
+) -> None:
+    with pytest.raises(EmulationFailedError, match="5 of 5 threads in error while the service reports 'processing'"):
+        StatusEmulationOperator(task_id="wait", emulation_id=ALL_WRITES_DENIED).execute(make_context())
+
+
+def test_an_emulation_that_the_original_forgot(server: RecordedServer, make_context: Any) -> None:
+    with pytest.raises(EmulationNotFoundError, match="Emulation ID gone not found"):
+        StatusEmulationOperator(task_id="wait", emulation_id="gone").execute(make_context())
+
+
+def test_what_the_original_cannot_do(server: RecordedServer) -> None:
+    hook = DataEmulatorHook()
+    with pytest.raises(DataEmulatorRequestError) as cancel:
+        hook.cancel(ID)
+    assert cancel.value.http_status == 405
+    with pytest.raises(DataEmulatorRequestError):
+        hook.get_manifest(ID)
+    assert not hook.get_status(ID, wait_s=30).waited
+
+
+def test_the_connections_test_button(server: RecordedServer) -> None:
+    assert DataEmulatorHook().test_connection() == (True, f"A Data Emulator Service answers at {server.url}")

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from include.domain_list import WAIT_MARGIN_S, DomainListError, parse_domain_list
+from include.wire.request import EmulationRequest
+
+USER_PROFILE = {
+    "emulator_sync": "minio",
+    "emulation_domain": "user-profile",
+    "format_type": "json",
+    "sync_type": "grouped",
+    "max_chunk_size": 1024,
+    "timeout": 30,
+    "rate": None,
+    "max_records": None,
+    "seed": None,
+    "emulation_label": "user-profile",
+    "wait_timeout": 30 + WAIT_MARGIN_S,
+}
+
+
+def parse(value: Any) -> list[dict[str, Any]]:
+    return parse_domain_list(json.dumps(value))
+
+
+def problems(value: Any) -> list[str]:
+    with pytest.raises(DomainListError) as caught:
+        parse(value)
+    assert str(caught.value).startswith("The Airflow Variable 'emulation_domains' cannot be used:\n- ")
+    return caught.value.problems
+
+
+def test_without_the_variable_it_is_the_articles_three() -> None:
+    domains = parse_domain_list(None)
+    assert domains[0] == USER_PROFILE
+    assert [(d["emulation_domain"], d["emulator_sync"], d["timeout"]) for d in domains] == [
+        ("user-profile", "minio", 30),
+        ("device-log", "kafka", 60),
+        ("transaction", "kafka", 60),
+    ]
+    assert {(d["format_type"], d["sync_type"], d["max_chunk_size"]) for d in domains} == {("json", "grouped", 1024)}
+
+
+def test_a_name_has_the_defaults_of_its_domain() -> None:
+    assert parse(["user-profile", {"emulation_domain": "user-profile"}])[0] == USER_PROFILE
+
+
+def test_a_domain_that_a_user_added_goes_to_minio_for_60_s() -> None:
+    (orders,) = parse(["orders"])
+    assert (orders["emulation_domain"], orders["emulator_sync"], orders["timeout"]) == ("orders", "minio", 60)
+
+
+def test_an_object_replaces_defaults() -> None:
+    given = {
+        "emulator_sync": "kafka",
+        "emulation_domain": "user-profile",
+        "format_type": "csv",
+        "sync_type": "chunked",
+        "max_chunk_size": 4096,
+        "timeout": 5,
+        "rate": 1.5,
+        "max_records": 10,
+        "seed": -7,
+    }
+    (domain,) = parse([given])
+    assert {name: domain[name] for name in given} == given
+    assert domain["wait_timeout"] == 5 + WAIT_MARGIN_S
+
+
+def test_a_name_is_looked_up_without_regard_to_case() -> None:
+    assert parse(["User-Profile"]) == [USER_PROFILE]
+
+
+@pytest.mark.parametrize("rate", [None, "unlimited"])
+def test_a_rate_of_null_means_unlimited_which_an_absent_one_does_not(rate: Any) -> None:
+    (domain,) = parse([{"emulation_domain": "transaction", "rate": rate}])
+    assert EmulationRequest.from_arguments(domain).body()["rate"] is None
+    assert "rate" not in EmulationRequest.from_arguments(parse(["transaction"])[0]).body()
+
+
+def test_labels_tell_entries_of_the_same_domain_apart() -> None:
+    labels = [d["emulation_label"] for d in parse(["transaction", "device-log", "transaction", "Transaction"])]
+    assert labels == ["transaction", "device-log", "transaction #2", "transaction #3"]
+
+
+def test_every_entry_has_the_same_keys() -> None:
+    entries = parse(["transaction", {"emulation_domain": "orders", "rate": 5}, {"emulation_domain": "x", "seed": 1}])
+    assert {tuple(sorted(entry)) for entry in entries} == {tuple(sorted(USER_PROFILE))}
+
+
+def test_an_empty_list_is_a_list() -> None:
+    assert parse([]) == []
+
+
+def test_text_that_is_not_json_is_located() -> None:
+    with pytest.raises(DomainListError, match=r"it is not JSON: .* at line 3, column 3"):
+        parse_domain_list('[\n  "user-profile"\n  "device-log"\n]')
+
+
+@pytest.mark.parametrize("value", [{"user-profile": 1}, "user-profile", 7, None, True])
+def test_what_is_no_array(value: Any) -> None:
+    (problem,) = problems(value)
+    assert problem.startswith("it must be a JSON array of domains, not ")
+
+
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        (7, "entry 1: must be a domain's name or an object, not a number"),
+        (None, "entry 1: must be a domain's name or an object, not null"),
+        (["a"], "entry 1: must be a domain's name or an object, not an array"),
+        ("", "entry 1 (''): emulation_domain is \"\"; allowed is a name of letters, digits, '.', '_' and '-'"),
+        ("a b", "entry 1 ('a b'): emulation_domain is \"a b\"; allowed is"),
+        ({}, "entry 1: emulation_domain is missing"),
+        ({"emulation_domain": 5}, "entry 1: emulation_domain is 5; allowed is a name"),
+        ({"emulator_sync": "rabbit"}, 'emulator_sync is "rabbit"; allowed is "minio" or "kafka"'),
+        ({"format_type": "xml"}, 'format_type is "xml"; allowed is "json" or "csv"'),
+        ({"sync_type": "chunkd"}, 'sync_type is "chunkd"; allowed is "grouped" or "chunked" or "single"'),
+        ({"max_chunk_size": 0}, "max_chunk_size is 0; allowed is an integer of at least 1"),
+        ({"timeout": "60"}, 'timeout is "60"; allowed is an integer of at least 1'),
+        ({"timeout": 1.5}, "timeout is 1.5; allowed is"),
+        ({"timeout": True}, "timeout is true; allowed is"),
+        ({"timeout": None}, "timeout is null; allowed is"),
+        ({"timeout": -1}, "timeout is -1; allowed is"),
+        ({"rate": 0}, 'rate is 0; allowed is a number above 0, "unlimited" or null'),
+        ({"rate": "fast"}, 'rate is "fast"; allowed is'),
+        ({"max_records": 0}, "max_records is 0; allowed is an integer of at least 1, or null"),
+        ({"seed": 1.5}, "seed is 1.5; allowed is an integer or null"),
+        ({"formattype": "csv"}, "unknown field 'formattype'; did you mean 'format_type'?"),
+        ({"zzz": 1}, "unknown field 'zzz'; allowed are emulation_domain, emulator_sync, format_type, sync_type"),
+    ],
+)
+def test_a_mistake_is_named_with_its_entry_and_what_is_allowed(entry: Any, problem: str) -> None:
+    if isinstance(entry, dict) and entry and "emulation_domain" not in entry:
+        entry = {"emulation_domain": "transaction", **entry}
+        problem = f"entry 1 ('transaction'): {problem}"
+    (found,) = problems(["user-profile", entry])
+    assert found.startswith(problem)
+
+
+def test_all_mistakes_are_named_at_once() -> None:
+    found = problems([{"emulation_domain": "a", "timeout": 0, "formt": 1}, "b", {"emulator_sync": "x"}, 5])
+    assert [problem.split(":")[0] for problem in found] == ["entry 0 ('a')"] * 2 + ["entry 2"] * 2 + ["entry 3"]
+
+
+def test_a_number_that_json_does_not_have() -> None:
+    with pytest.raises(DomainListError, match="rate is NaN"):
+        parse_domain_list('[{"emulation_domain": "transaction", "rate": NaN}]')
+
+
+def test_it_needs_no_airflow() -> None:
+    code = "import sys, include.domain_list; sys.exit('airflow' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from include.hooks.data_emulator_async import DataEmulatorAsyncHook
+from include.triggers import emulation
+from include.triggers.emulation import EmulationTrigger
+from include.wire.status import EmulationState, EmulationStatus
+from tests.include.fake_service import Answer, cut_off, error, fake_service, hang, reset, status, text
+
+SOON_S = 0.3
+LATER_S = 60.0
+
+
+@pytest.fixture(autouse=True)
+def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(emulation, "FIRST_EVENT_AFTER_S", 0.0)
+    monkeypatch.setattr(emulation, "MIN_PAUSE_S", 0.01)
+
+
+def make_trigger(
+    wait_s: float = LATER_S, *, poll_interval: float = 0.01, cancel_on_kill: bool = True
+) -> EmulationTrigger:
+    deadline = time.time() + wait_s
+    return EmulationTrigger(
+        emulation_id="e1", poll_interval=poll_interval, deadline=deadline, cancel_on_kill=cancel_on_kill
+    )
+
+
+async def fire(trigger: EmulationTrigger) -> dict[str, Any]:
+    """The payload of the one event."""
+    events = [event async for event in trigger.run()]
+    assert len(events) == 1
+    json.dumps(events[0].payload)  # Airflow stores it
+    return events[0].payload
+
+
+def state_of(payload: dict[str, Any]) -> EmulationState:
+    assert payload["outcome"] == "ended"
+    assert payload["emulation_id"] == "e1"
+    return EmulationStatus.from_dict(payload["status"]).state
+
+
+def test_a_triggerer_can_build_it_anew() -> None:
+    trigger = make_trigger()
+    path, arguments = trigger.serialize()
+    assert path == "include.triggers.emulation.EmulationTrigger"
+    assert EmulationTrigger(**json.loads(json.dumps(arguments))).serialize() == (path, arguments)
+
+
+@pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
+async def test_it_polls_a_service_that_answers_at_once(end: str, connect: Any) -> None:
+    async with fake_service(status("queued"), status("processing"), status("processing"), status(end)) as service:
+        connect(service.url)
+        assert state_of(await fire(make_trigger())) == end
+    assert service.asked == ["GET /emulator/e1/status"] * 4
+    assert len(service.connections) == 1, "one session for the whole wait"
+
+
+async def test_it_asks_the_service_to_hold_its_answer(connect: Any) -> None:
+    async with fake_service(status("processing", held=True), status("completed", held=True)) as service:
+        connect(service.url)
+        await fire(make_trigger())
+    assert [request.headers["Prefer"] for request in service.requests] == [f"wait={emulation.LONG_POLL_S}"] * 2
+
+
+async def test_a_wait_that_is_nearly_over_is_not_asked_to_last(connect: Any) -> None:
+    async with fake_service(status("completed")) as service:
+        connect(service.url)
+        await fire(make_trigger(7.5))
+    assert service.requests[0].headers["Prefer"] == "wait=7"
+
+
+async def test_it_polls_slowly_where_the_answer_was_not_held(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    held_but_at_once = status("processing", held=True)
+    async with fake_service(status("processing"), held_but_at_once, status("completed")) as service:
+        connect(service.url)
+        monkeypatch.setattr(emulation, "MIN_PAUSE_S", 1000.0)  # no answer here takes as long as that
+        monkeypatch.setattr(emulation.asyncio, "sleep", sleep)
+        await fire(make_trigger(poll_interval=10))
+    polls = [seconds for seconds in slept if seconds > 0]
+    assert len(polls) == 2
+    assert all(8 <= seconds <= 12 for seconds in polls), "the interval, with jitter"
+
+
+async def test_a_held_answer_is_followed_by_the_next_question_at_once(
+    connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(emulation, "MIN_PAUSE_S", 0.0)
+    async with fake_service(status("processing", held=True), status("completed", held=True)) as service:
+        connect(service.url)
+        payload = await fire(make_trigger(poll_interval=3600))
+    assert state_of(payload) is EmulationState.COMPLETED
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [reset, cut_off, error(429), error(500), error(503), text("<html>"), status("paused")],
+)
+async def test_it_rides_out_a_passing_failure_and_says_so_once(
+    failure: Answer, connect: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    script = [status("processing"), *[failure] * 6, status("processing"), status("completed")]
+    async with fake_service(*script) as service:
+        connect(service.url, retry_attempts=2)
+        assert state_of(await fire(make_trigger())) is EmulationState.COMPLETED
+    log = capfd.readouterr().out
+    assert log.count("Still waiting for emulation e1, although") == 1
+    assert log.count("answers again") == 1
+
+
+async def test_it_outlasts_a_service_that_is_not_there(connect: Any) -> None:
+    async with fake_service(status("completed")) as service:
+        connect(service.url)
+    payload = await fire(make_trigger(SOON_S))
+    assert (payload["outcome"], payload["state"]) == ("deadline", None)
+    assert "got no answer" in payload["last_error"]
+
+
+async def test_it_gives_up_at_the_deadline(connect: Any) -> None:
+    async with fake_service(status("processing")) as service:
+        connect(service.url)
+        payload = await fire(make_trigger(SOON_S))
+    assert payload == {"emulation_id": "e1", "outcome": "deadline", "state": "processing", "last_error": None}
+
+
+async def test_a_service_that_hangs_does_not_hold_it_beyond_the_deadline(connect: Any) -> None:
+    async with fake_service(hang) as service:
+        connect(service.url, read_timeout=3600)
+        assert (await fire(make_trigger(SOON_S)))["outcome"] == "deadline"
+
+
+async def test_a_deadline_that_passed_while_no_triggerer_ran(connect: Any) -> None:
+    async with fake_service(status("processing")) as service:
+        connect(service.url)
+        assert (await fire(make_trigger(-1)))["outcome"] == "deadline"
+    assert service.asked == []
+
+
+@pytest.mark.parametrize("status_code", [401, 404])
+async def test_a_refusal_ends_the_wait(status_code: int, connect: Any) -> None:
+    async with fake_service(status("processing"), error(status_code, "no such thing")) as service:
+        connect(service.url)
+        payload = await fire(make_trigger())
+    assert payload == {
+        "emulation_id": "e1",
+        "outcome": "refused",
+        "http_status": status_code,
+        "detail": "no such thing",
+    }
+
+
+async def test_a_thread_in_error_ends_the_wait(connect: Any) -> None:
+    broken = {"status": {"global_status": "processing", "threads": {"0": "error"}}}
+    async with fake_service(lambda request: web.json_response(broken)) as service:
+        connect(service.url)
+        assert state_of(await fire(make_trigger())) is EmulationState.FAILED
+
+
+async def test_it_does_not_fire_in_its_first_seconds(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(emulation, "FIRST_EVENT_AFTER_S", SOON_S)
+    async with fake_service(status("completed")) as service:
+        connect(service.url)
+        began = time.monotonic()
+        await fire(make_trigger())
+    assert time.monotonic() - began >= SOON_S
+
+
+async def test_killing_cancels_the_emulation(connect: Any) -> None:
+    async with fake_service(status("processing"), delete=lambda request: web.Response(status=202)) as service:
+        connect(service.url)
+        await make_trigger().on_kill()
+    assert service.asked == ["DELETE /emulator/e1"]
+
+
+async def test_killing_cancels_nothing_if_told_so(connect: Any) -> None:
+    async with fake_service(status("processing")) as service:
+        connect(service.url)
+        await make_trigger(cancel_on_kill=False).on_kill()
+    assert service.asked == []
+
+
+async def test_killing_where_nothing_can_be_cancelled_says_so(connect: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    async with fake_service(status("processing")) as service:
+        connect(service.url)
+        await make_trigger().on_kill()
+    assert "was not cancelled and runs on" in capfd.readouterr().out
+
+
+async def test_no_secret_is_in_what_airflow_stores_or_shows(connect: Any) -> None:
+    connect(token="hunter2")
+    trigger = make_trigger()
+    assert "hunter2" not in f"{trigger!r} {trigger.serialize()} {DataEmulatorAsyncHook()!r}"
