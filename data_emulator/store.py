@@ -178,7 +178,7 @@ class Store:
 
     def page(self, state: State | None, domain: str | None, limit: int, offset: int) -> tuple[list[Emulation], int]:
         """Return a page of the emulations that match, the newest first, and how many match in all."""
-        matching = sa.true()
+        matching: sa.ColumnElement[bool] = sa.true()
         if state is not None:
             matching = sa.and_(matching, _emulations.c.state == state)
         if domain is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from data_emulator.domains import all_domains
-from data_emulator.emulations import Emulation
 from data_emulator.sinks.base import ObjectWritten, PartitionWritten
+from data_emulator.store import Emulation
 from data_emulator.wire import (
     EmulationCreated,
     EmulationStatus,

@@ -42,7 +42,8 @@ class Stream:
 
     def uniform(self, index: Index) -> Floats:
         """Return numbers in [0, 1) with 53 random bits."""
-        return np.multiply(self.bits(index) >> np.uint64(11), _TO_UNIT, dtype=np.float64)
+        unit: Floats = np.multiply(self.bits(index) >> np.uint64(11), _TO_UNIT, dtype=np.float64)
+        return unit
 
     def integers(self, index: Index, bound: int | Index) -> Index:
         """Return integers in [0, bound); `bound` is at least 1 and may differ for each index."""

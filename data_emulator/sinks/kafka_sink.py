@@ -73,8 +73,10 @@ class KafkaSink(Sink):
         """Take the broker's answer for a message. Called from whichever thread polls the producer."""
         if error is not None:
             self._error = self._error or SinkError(f"Kafka topic {self.topic}: {error.str()}")
-        elif (pending := self._pending.get(message.partition())) is not None:
-            pending.located(message.offset())
+            return
+        partition, offset = message.partition(), message.offset()
+        if partition is not None and offset is not None and partition in self._pending:
+            self._pending[partition].located(offset)
 
     def _raise_if_failed(self) -> None:
         if self._error:

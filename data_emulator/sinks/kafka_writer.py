@@ -1,7 +1,7 @@
 """The producer that a worker's emulations share, and the transactions that make what they write final.
 
-With exactly-once delivery, all that the emulations have written since the last commit is one Kafka transaction. Before it
-is committed, the service stores what will be in it, with the place of one of its records. If the process dies in
+With exactly-once delivery, all that the emulations have written since the last commit is one Kafka transaction. Before
+it is committed, the service stores what will be in it, with the place of one of its records. If the process dies in
 between, that record tells on which side of the commit it was: it is there, or it is not (`was_committed`).
 
 With at-least-once delivery there is no transaction: what the broker has acknowledged is final.
@@ -32,7 +32,7 @@ _CALL_TIMEOUT_S: Final = 10.0
 _FULL_PAUSE_S: Final = 0.002
 _RETRY_PAUSE_S: Final = 1.0
 _BATCH_RECORDS: Final = 1000
-"""Messages handed over at a time: in between, the broker's answers are looked at and other emulations get their turn."""
+"""Messages handed over at a time. In between, answers of the broker are taken in, and others get their turn."""
 _TRANSACTION_TIMEOUT_S: Final = 60
 
 log = structlog.get_logger(__name__)
@@ -217,7 +217,8 @@ class KafkaWriter:
 
     @property
     def _connected(self) -> Producer:
-        assert self._producer is not None, "only within a turn, which waits for the producer"
+        if self._producer is None:
+            raise RuntimeError("there is a producer only within a turn, which waits for it")
         return self._producer
 
     async def _commit(self) -> None:
