@@ -73,7 +73,7 @@ _transactions = sa.Table(
 
 _REPORT = (
     _emulations.update()
-    .where(_emulations.c.id == sa.bindparam("emulation_id"), _emulations.c.state.not_in(TERMINAL_STATES))
+    .where(_emulations.c.id == sa.bindparam("emulation_id"), _emulations.c.ended_at.is_(None))
     .values(elapsed_s=sa.bindparam("elapsed"), records=sa.bindparam("accepted"), bytes=sa.bindparam("size"))
 )
 

@@ -70,7 +70,7 @@ class Report:
 class Reports:
     """From a worker: how far its emulations are.
 
-    :param settled: the transaction that was prepared last has been committed, or is known not to be: these reports know.
+    :param settled: what became of the transaction that was prepared last is known, and in these reports.
     """
 
     reports: list[Report]

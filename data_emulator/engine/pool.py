@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import threading
 import uuid
 from contextlib import suppress
@@ -121,9 +122,17 @@ class WorkerPool:
 
     def _read(self, of: _Worker) -> None:
         """Pass on what a worker says until its end of the pipe is closed."""
-        with suppress(EOFError, OSError):
-            while True:
-                self._hear(of, of.pipe.recv())
+        while True:
+            try:
+                said = of.pipe.recv()
+            except (EOFError, OSError):
+                break
+            try:
+                self._hear(of, said)
+            except Exception:
+                # What a worker has done can no longer be stored. To go on would be to lose it: a new process settles it.
+                log.exception("cannot store what a worker reports; the service ends")
+                os._exit(1)
         of.process.join()
         with self._lock:
             self._workers.remove(of)

@@ -13,7 +13,7 @@ from data_emulator.settings import Settings
 from data_emulator.sinks.kafka import client_config
 
 _LONGEST_S: Final = 90.0
-"""Somebody else's open transaction can hide the record's fate until it ends, or the broker ends it after its timeout."""
+"""Somebody else's open transaction can hide the record's fate until it ends, at the latest by its timeout."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def was_committed(settings: Settings, place: Place) -> bool:
 
 
 def end_transaction(settings: Settings, transactional_id: str, timeout_s: float) -> None:
-    """Make sure that no transaction of this id is open: one whose commit has begun is completed, another aborted. Blocks.
+    """Make sure that no transaction of this id is open. If its commit has begun it is completed, else aborted. Blocks.
 
     :raises confluent_kafka.KafkaException: when the broker cannot be reached in time.
     """
