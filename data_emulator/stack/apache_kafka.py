@@ -65,7 +65,7 @@ class ApacheKafka(Server):
         self, supervisor: Supervisor, *, jars_dir: Path, run_dir: Path, log_path: Path, ports: Sequence[int]
     ) -> None:
         super().__init__(supervisor)
-        self._jars_dir = jars_dir
+        self.jars_dir = jars_dir
         self._run_dir = run_dir.resolve()
         self._log_path = log_path
         self._client_port, self._controller_port = ports
@@ -108,7 +108,7 @@ class ApacheKafka(Server):
         )
 
     def _java_command(self, name: str, *arguments: str) -> Command:
-        class_path = apache_kafka_jars.class_path(self._jars_dir)
+        class_path = apache_kafka_jars.class_path(self.jars_dir)
         return Command(
             name=name,
             argv=(str(apache_kafka_jars.java_path()), *_JAVA_OPTIONS, "-cp", class_path, *arguments),
@@ -164,7 +164,7 @@ def run(port: int | None) -> int:
                     time.sleep(_POLL_INTERVAL_S)
                 raise StackError("Apache Kafka has ended by itself")
             except StackError as error:
-                console.print(f"error: {error}", style="red", markup=False)
+                console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
                 return 1
             except Interrupted as interruption:
                 return interruption.exit_status
