@@ -48,11 +48,14 @@ class Run:
         self._stop.set()
 
     async def to_end(self) -> Outcome:
-        """Emulate until the time is up, the records are out, a sink fails or `stop` is called."""
+        """Emulate until the time is up, the records are out, a sink fails or `stop` is called.
+
+        A defect of the domain is raised as it is, once the sink has finished with what it had accepted.
+        """
         try:
             try:
                 await self._emulate()
-            except SinkError:
+            except Exception:
                 with suppress(SinkError):  # the first failure tells more than those that follow from it
                     await self.sink.finish()
                 raise

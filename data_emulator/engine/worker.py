@@ -41,6 +41,8 @@ class Worker:
         self._pipe = pipe
         self._settings = settings
         self._runs: dict[str, tuple[Run, float]] = {}
+        self._starting: dict[str, Outcome | None] = {}
+        """Ordered and not yet in `_runs`: `None`, or how to end at once, if an order to stop came so soon."""
         self._ended: list[Report] = []
         self._to_report = asyncio.Event()
         self._shutdown = False
@@ -69,16 +71,20 @@ class Worker:
     def _obey(self, order: Start | Stop | Shutdown) -> None:
         match order:
             case Start(plan):
+                self._starting[plan.emulation_id] = None
                 task = asyncio.create_task(self._run(plan))
                 self._tasks.add(task)
                 task.add_done_callback(self._done)
             case Stop(emulation_id, outcome):
                 if emulation_id in self._runs:
                     self._runs[emulation_id][0].stop(outcome)
+                elif emulation_id in self._starting:
+                    self._starting[emulation_id] = outcome
             case Shutdown(outcome):
                 self._shutdown = True
                 for run, _ in self._runs.values():
                     run.stop(outcome)
+                self._starting = dict.fromkeys(self._starting, outcome)
                 self._to_report.set()
 
     def _done(self, task: asyncio.Task[None]) -> None:
@@ -93,9 +99,12 @@ class Worker:
             sink = self._sink(plan, source)
             run = Run(plan, source, sink)
             self._runs[plan.emulation_id] = (run, started_at)
+            if stop_as := self._starting[plan.emulation_id]:
+                run.stop(stop_as)
             outcome = await run.to_end()
         except Exception as error:  # a defect of ours, or of a domain's, ends this emulation as failed, and no other
             outcome = Outcome(State.FAILED, f"internal error: {type(error).__name__}: {error}")
+        self._starting.pop(plan.emulation_id)
         self._runs.pop(plan.emulation_id, None)
         self._ended.append(_report(plan.emulation_id, started_at, sink, outcome))
 
