@@ -6,7 +6,7 @@ UV := $(BIN)/uv
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test test-unit check format lock clean
+.PHONY: help install demo up down test test-kafka test-unit check format lock clean
 
 help: ## show this help
 	@echo "Lakehouse Lab Data Emulator. Start with 'make demo'."
@@ -31,11 +31,14 @@ up: $(INSTALLED) ## start the stack (S3, Kafka, the service, Airflow), print its
 down: $(INSTALLED) ## stop the stack that 'make up' started
 	@$(BIN)/data-emulator stack down
 
-test: $(INSTALLED) ## run every test, those on a real store, broker and Airflow among them
-	@$(BIN)/python -m pytest
+test: $(INSTALLED) ## run the tests, those on a real store, broker and Airflow among them
+	@$(BIN)/python -m pytest -m "not kafka"
+
+test-kafka: $(INSTALLED) ## run the tests on Apache Kafka; needs Java 17 and Maven, which fetches it once
+	@$(BIN)/python -m pytest -m kafka
 
 test-unit: $(INSTALLED) ## run the tests that need no server
-	@$(BIN)/python -m pytest -m "not integration and not e2e"
+	@$(BIN)/python -m pytest -m "not integration and not e2e and not kafka"
 
 check: $(INSTALLED) ## lint (ruff), type-check (mypy --strict) and hold the architecture (import-linter)
 	@$(BIN)/ruff check .

@@ -18,7 +18,11 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="The Data Emulator Service.", pretty_exceptions_enable=False
 )
 
+stack = typer.Typer(no_args_is_help=True, help="The embedded stack: S3, Kafka and the service, without Docker.")
+app.add_typer(stack, name="stack")
 
+
+# The stack and the receipt are imported by the commands that need them: they come with the extra `embedded`.
 @app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; beyond loopback a token is needed.")] = None,
@@ -41,6 +45,46 @@ def serve(
 def openapi() -> None:
     """Print the service's OpenAPI document."""
     typer.echo(json.dumps(create_app(_settings({"database_url": "sqlite://"})).openapi(), indent=2))
+
+
+@app.command()
+def verify(
+    emulation_ids: Annotated[list[str], typer.Argument(help="Ids of emulations that have ended.")],
+    url: Annotated[str | None, typer.Option(help="The service; by default the one on this machine.")] = None,
+) -> None:
+    """Read back what emulations have written, and compare it with their manifests; exit status 1 if they differ.
+
+    The store, the broker and the token come from the same environment variables as the service's.
+    """
+    from data_emulator.stack import receipt
+
+    settings = _settings({})
+    service_url = url or f"http://{settings.host}:{settings.port}"
+    raise typer.Exit(receipt.verify(emulation_ids, service_url=service_url, settings=settings))
+
+
+@app.command()
+def demo() -> None:
+    """Run all_emulations_dag for real on a throw-away stack, and count what it wrote."""
+    from data_emulator.stack import demo
+
+    raise typer.Exit(demo.run())
+
+
+@stack.command()
+def up(airflow: Annotated[bool, typer.Option("--airflow", help="Airflow too.")] = False) -> None:
+    """Start S3, Kafka and the service, print where they are, and leave them running."""
+    from data_emulator.stack import stack
+
+    raise typer.Exit(stack.up(airflow))
+
+
+@stack.command()
+def down() -> None:
+    """Stop what `up` has started. The data stays, for the next `up`."""
+    from data_emulator.stack import stack
+
+    raise typer.Exit(stack.down())
 
 
 def _settings(given: dict[str, object]) -> Settings:

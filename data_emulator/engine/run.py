@@ -63,6 +63,8 @@ class Run:
     async def to_end(self) -> Outcome | None:
         """Emulate until the time is up, the records are out, the sink is gone for too long or `stop` is called.
 
+        A defect of the domain is raised as it is.
+
         :return: how it ended; `None` if it was stopped to be gone on with.
         """
         interrupted = False
@@ -74,6 +76,10 @@ class Run:
                 if not await self._sink_is_back(error):
                     await self.sink.roll_back()
                     return self._stop_as if self._stop.is_set() else Outcome(State.FAILED, str(error))
+            except Exception:
+                with suppress(SinkError):  # a defect of the domain's: what was accepted before it is kept
+                    await self.sink.finish()
+                raise
             else:
                 return self._stop_as if self._stop.is_set() else Outcome(State.COMPLETED)
 
@@ -88,6 +94,8 @@ class Run:
                 task.cancel()
                 await asyncio.wait({task})
                 await self.sink.roll_back()
+                with suppress(SinkError, TimeoutError):
+                    await asyncio.wait_for(self.sink.finish(), _STOP_GRACE_S)
             else:
                 task.result()
         finally:

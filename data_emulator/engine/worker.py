@@ -81,9 +81,7 @@ class Worker:
     def _obey(self, order: Start | Stop | Proceed | Shutdown) -> None:
         match order:
             case Start(plan):
-                task = asyncio.create_task(self._run(plan))
-                self._tasks.add(task)
-                task.add_done_callback(self._done)
+                self._start(plan)
             case Stop(emulation_id, outcome):
                 if emulation_id in self._runs:
                     self._runs[emulation_id].stop(outcome)
@@ -99,18 +97,27 @@ class Worker:
         self._tasks.discard(task)
         self._to_report.set()
 
-    async def _run(self, plan: Plan) -> None:
-        run: Run | None = None
-        outcome: Outcome | None
+    def _start(self, plan: Plan) -> None:
         try:
             source = RecordSource(plan)
             run = Run(plan, source, self._sink(plan, source), self._settings.sink_outage_s)
-            self._runs[plan.emulation_id] = run
+        except Exception as error:
+            self._ended.append(_report(plan.emulation_id, None, _defect(error)))
+            self._to_report.set()
+            return
+        self._runs[plan.emulation_id] = run
+        task = asyncio.create_task(self._run_to_end(run))
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    async def _run_to_end(self, run: Run) -> None:
+        outcome: Outcome | None
+        try:
             outcome = await run.to_end()
-        except Exception as error:  # a defect of ours, or of a domain's, ends this emulation as failed, and no other
-            outcome = Outcome(State.FAILED, f"internal error: {type(error).__name__}: {error}")
-        self._runs.pop(plan.emulation_id, None)
-        self._ended.append(_report(plan.emulation_id, run, outcome))
+        except Exception as error:
+            outcome = _defect(error)
+        del self._runs[run.plan.emulation_id]
+        self._ended.append(_report(run.plan.emulation_id, run, outcome))
 
     def _sink(self, plan: Plan, source: RecordSource) -> Sink:
         destination = all_domains()[plan.domain].destination
@@ -166,6 +173,11 @@ def warm_up(settings: Settings) -> None:
     """Make what all emulations share, so that the first one does not start late."""
     name_pools()
     world(settings.world_seed, settings.world_users)
+
+
+def _defect(error: Exception) -> Outcome:
+    """Return how an emulation ends by a defect of ours, or of its domain's: as failed, and no other with it."""
+    return Outcome(State.FAILED, f"internal error: {type(error).__name__}: {error}")
 
 
 def _report(emulation_id: str, run: Run | None, outcome: Outcome | None) -> Report:

@@ -22,6 +22,7 @@ from data_emulator.wire import Manifest, ManifestObject
 _REQUEST_TIMEOUT = timedelta(seconds=60)
 _CHUNK_BYTES = 1 << 20
 _SILENCE_S = 30.0
+_METADATA_TIMEOUT_S = 10.0
 _CONSUME_BATCH = 1000
 _CONSUME_TIMEOUT_S = 0.2
 
@@ -160,7 +161,7 @@ def count_messages(manifest: Manifest, settings: Settings) -> Counted:
     )
     found: dict[int, Counted] = {}
     try:
-        partitions = list(consumer.list_topics(topic, timeout=_SILENCE_S).topics[topic].partitions)
+        partitions = list(consumer.list_topics(topic, timeout=_METADATA_TIMEOUT_S).topics[topic].partitions)
         consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
         unfinished = set(partitions)
         heard_at = time.monotonic()

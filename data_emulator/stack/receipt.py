@@ -67,9 +67,9 @@ def compare(manifest: Manifest, counted: Counted) -> Iterator[str]:
 
 def print_receipts(receipts: Sequence[Receipt]) -> bool:
     """Print the table, and what is wrong. Return whether nothing is."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("receipt")
-    table.add_column("")
+    table = Table(box=box.HORIZONTALS, pad_edge=False)
+    for heading in ("receipt", ""):
+        table.add_column(heading, no_wrap=True)
     for heading in ("objects or partitions", "records", "bytes", ""):
         table.add_column(heading, justify="right")
     for receipt in receipts:
@@ -85,7 +85,7 @@ def print_receipts(receipts: Sequence[Receipt]) -> bool:
             verdict,
         )
         table.add_row(
-            f"  {'S3' if in_s3 else 'Kafka'} {manifest.bucket or manifest.topic}",
+            f" {'S3' if in_s3 else 'Kafka'} {manifest.bucket or manifest.topic}",
             "service says",
             _places(totals.objects if in_s3 else totals.partitions, in_s3),
             f"{totals.records:,}",
@@ -95,7 +95,8 @@ def print_receipts(receipts: Sequence[Receipt]) -> bool:
     console.print(table)
     for receipt in receipts:
         for problem in receipt.problems[:_PROBLEMS_SHOWN]:
-            console.print(f"{receipt.manifest.emulation_domain} ({receipt.manifest.id}): {problem}", markup=False)
+            line = f"{receipt.manifest.emulation_domain} ({receipt.manifest.id}): {problem}"
+            console.print(line, markup=False, soft_wrap=True)
         if len(receipt.problems) > _PROBLEMS_SHOWN:
             console.print(f"and {len(receipt.problems) - _PROBLEMS_SHOWN:,} more")
     return not any(receipt.problems for receipt in receipts)

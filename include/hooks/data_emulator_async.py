@@ -48,8 +48,7 @@ class DataEmulatorAsyncHook(HttpAsyncHook):
     hook_name = HOOK_NAME
 
     def __init__(self, data_emulator_conn_id: str = DEFAULT_CONN_NAME) -> None:
-        # The base class would try 5xx answers again, at a fixed interval; the connection's policy does better.
-        super().__init__(http_conn_id=data_emulator_conn_id, retry_limit=1)
+        super().__init__(http_conn_id=data_emulator_conn_id)
         self.data_emulator_conn_id = data_emulator_conn_id
 
     @classmethod

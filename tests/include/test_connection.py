@@ -79,9 +79,10 @@ def test_the_form_in_the_ui_is_of_this_connection_and_has_its_fields_and_default
 
 def test_airflow_finds_the_connection_type_through_the_packages_metadata() -> None:
     from airflow.providers_manager import ProvidersManager
+    from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 
     manager = ProvidersManager()
-    hook = manager.hooks[CONN_TYPE]
+    hook = ProvidersManagerTaskRuntime().hooks[CONN_TYPE]
     assert hook is not None
     assert hook.hook_class_name == f"{DataEmulatorHook.__module__}.{DataEmulatorHook.__qualname__}"
     assert hook.connection_id_attribute_name == CONN_NAME_ATTR

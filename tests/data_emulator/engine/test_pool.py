@@ -1,0 +1,109 @@
+"""The pool: real worker processes, killed and replaced."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from data_emulator.engine.messages import Report
+from data_emulator.engine.plan import Plan
+from data_emulator.engine.pool import WorkerPool
+from data_emulator.engine.run import Outcome
+from data_emulator.settings import Settings
+from data_emulator.wire import State
+from tests.data_emulator.engine.fakes import plan
+
+pytestmark = pytest.mark.integration
+
+LONG_S = 600
+
+
+class Service:
+    """What the pool tells the service, and what runs where."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.reports: dict[str, Report] = {}
+        self.lost: set[str] = set()
+        self._lock = threading.Lock()
+        self.pool = WorkerPool(settings, self._on_reports, self._on_lost)
+
+    def _on_reports(self, reports: list[Report]) -> None:
+        with self._lock:
+            self.reports |= {report.emulation_id: report for report in reports}
+
+    def _on_lost(self, emulation_ids: set[str]) -> None:
+        with self._lock:
+            self.lost |= emulation_ids
+
+    def pids(self) -> set[int]:
+        return {each.process.pid for each in self.pool._workers if each.process.is_alive() and each.process.pid}
+
+    def pid_of(self, the_plan: Plan) -> int:
+        (pid,) = [each.process.pid for each in self.pool._workers if the_plan.emulation_id in each.emulation_ids]
+        assert pid is not None
+        return pid
+
+    def ended(self, *plans: Plan) -> bool:
+        return all(each.emulation_id in self.reports and self.reports[each.emulation_id].outcome for each in plans)
+
+    def runs(self, *plans: Plan) -> bool:
+        return all(each.emulation_id in self.reports and self.reports[each.emulation_id].records for each in plans)
+
+
+@pytest.fixture
+def service(s3_settings: Settings) -> Iterator[Service]:
+    started = Service(s3_settings.model_copy(update={"workers": 2, "world_users": 100}))
+    started.pool.start()
+    yield started
+    started.pool.shutdown(Outcome(State.CANCELLED))
+    assert started.pids() == set()
+
+
+def wait_until(true: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline, f"not within 30 s: {what}"
+        time.sleep(0.05)
+
+
+def test_emulations_are_spread_and_a_killed_worker_is_replaced(service: Service) -> None:
+    plans = [plan(duration_s=LONG_S, rate=50.0) for _ in range(4)]
+    for each in plans:
+        service.pool.run(each)
+    wait_until(lambda: service.runs(*plans), "all run")
+    before = service.pids()
+    by_worker = {pid: {each.emulation_id for each in plans if service.pid_of(each) == pid} for pid in before}
+    assert [len(ids) for ids in by_worker.values()] == [2, 2]
+
+    killed = service.pid_of(plans[0])
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: len(service.lost) > 0, "the loss is noticed")
+    assert service.lost == by_worker[killed]
+
+    wait_until(lambda: len(service.pids()) == 2, "a new worker has started")
+    assert killed not in service.pids()
+    new = [plan(max_records=10) for _ in range(4)]
+    for each in new:
+        service.pool.run(each)
+    assert {service.pid_of(each) for each in new} == service.pids()  # the new one gets its share
+    wait_until(lambda: service.ended(*new), "the new worker works")
+
+    survivors = [each for each in plans if each.emulation_id not in service.lost]
+    for each in survivors:
+        service.pool.stop(each.emulation_id, Outcome(State.CANCELLED))
+    wait_until(lambda: service.ended(*survivors), "the others are still there, and stop")
+    assert {service.reports[each.emulation_id].outcome for each in survivors} == {Outcome(State.CANCELLED)}
+
+
+def test_shutdown_ends_all_with_the_given_outcome(service: Service) -> None:
+    plans = [plan(duration_s=LONG_S, rate=50.0) for _ in range(3)]
+    for each in plans:
+        service.pool.run(each)
+    service.pool.shutdown(Outcome(State.FAILED, "shut down"))
+    assert service.ended(*plans)
+    assert {service.reports[each.emulation_id].outcome for each in plans} == {Outcome(State.FAILED, "shut down")}
+    assert service.lost == set()
+    assert service.pids() == set()

@@ -1,0 +1,253 @@
+"""The database: what is in it survives, all of a report or nothing goes in, and it never calls a part the whole."""
+
+import sqlite3
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from data_emulator.engine.messages import Report
+from data_emulator.engine.run import Outcome
+from data_emulator.sinks.base import ObjectWritten, PartitionWritten, Written
+from data_emulator.store import Emulation, Store
+from data_emulator.wire import EmulationRequest, State
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Store:
+    return Store(f"sqlite:///{path}")
+
+
+def emulation(**changes: Any) -> Emulation:
+    request = EmulationRequest(
+        emulator_sync="minio",
+        emulation_domain=changes.pop("domain", "transaction"),
+        format_type="json",
+        sync_type="grouped",
+        max_chunk_size=1024,
+        timeout=60,
+        rate=12.5,
+        seed=-(2**63),
+    )
+    fields: dict[str, Any] = {
+        "id": str(uuid.uuid4()),
+        "body_digest": "digest",
+        "request": request,
+        "world_seed": -(2**63),
+        "seed": 2**63 - 1,
+        "state": State.QUEUED,
+        "error": None,
+        "created_at": time.time(),
+        "started_at": None,
+        "updated_at": None,
+        "records": 0,
+        "bytes": 0,
+    }
+    return Emulation(**{**fields, **changes})
+
+
+def added(store: Store, key: str | None = None, **changes: Any) -> str:
+    new = emulation(**changes)
+    store.add(new, key)
+    return new.id
+
+
+def report(
+    emulation_id: str, records: int, written: Written | None = None, outcome: Outcome | None = None, **changes: Any
+) -> Report:
+    fields = {"started_at": 1000.0, "records": records, "bytes": 10 * records, **changes}
+    return Report(emulation_id, written=written or Written(), outcome=outcome, **fields)
+
+
+def an_object(number: int, records: int = 10) -> ObjectWritten:
+    return ObjectWritten(f"part-{number}", records, 10 * records, f"sha256:{number}")
+
+
+def partition(number: int, first: int, after: int) -> PartitionWritten:
+    return PartitionWritten(number, first, after, after - first, 10 * (after - first))
+
+
+def test_it_is_in_wal_mode_and_waits_for_the_disk(store: Store, path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    with store._engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+
+
+def test_everything_survives_reopening(store: Store, path: Path) -> None:
+    new = emulation()
+    store.add(new, "a key")
+    store.set_processing(new.id)
+    in_s3 = Written(objects=[an_object(1), an_object(2)], partitions=[partition(0, 5, 15), partition(2, 0, 3)])
+    store.record([report(new.id, 33, in_s3)])
+    before = (store.get(new.id), store.manifest(new.id))
+    store.close()
+    again = Store(f"sqlite:///{path}")
+    assert (again.get(new.id), again.manifest(new.id)) == before
+    kept = again.by_key("a key")
+    assert kept is not None
+    assert (kept.id, kept.request, kept.seed, kept.world_seed) == (new.id, new.request, 2**63 - 1, -(2**63))
+    assert (kept.state, kept.records, kept.bytes, kept.started_at) == (State.PROCESSING, 33, 330, 1000.0)
+    assert again.manifest(new.id) == (in_s3.objects, in_s3.partitions)
+
+
+def test_a_key_is_taken_once(store: Store) -> None:
+    first = added(store, "key")
+    with pytest.raises(IntegrityError):
+        store.add(emulation(), "key")
+    known = store.by_key("key")
+    assert known is not None
+    assert known.id == first
+    added(store)
+    added(store)  # without a key there may be any number
+
+
+def test_a_report_goes_in_as_a_whole_or_not_at_all(store: Store) -> None:
+    one, other = added(store), added(store)
+    store.record([report(one, 10, Written(objects=[an_object(1)]))])
+    twice = report(other, 20, Written(objects=[an_object(7), an_object(7)]))
+    with pytest.raises(IntegrityError):
+        store.record([report(one, 20, Written(objects=[an_object(2)]), Outcome(State.COMPLETED)), twice])
+    kept = store.get(one)
+    assert kept is not None
+    assert (kept.state, kept.records) == (State.QUEUED, 10)
+    assert store.manifest(one)[0] == [an_object(1)]
+    assert store.manifest(other)[0] == []
+
+
+def test_objects_add_up_and_partitions_are_replaced(store: Store) -> None:
+    one = added(store)
+    store.record([report(one, 10, Written(objects=[an_object(1)], partitions=[partition(0, 5, 10)]))])
+    store.record([report(one, 20)])  # nothing new: nothing is lost
+    more = Written(objects=[an_object(2)], partitions=[partition(0, 5, 20), partition(1, 0, 1)])
+    store.record([report(one, 30, more)])
+    assert store.manifest(one) == ([an_object(1), an_object(2)], [partition(0, 5, 20), partition(1, 0, 1)])
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        Written(objects=[an_object(1, 60), an_object(2, 40)]),
+        Written(partitions=[partition(0, 7, 67), partition(1, 0, 40)]),
+    ],
+)
+def test_completed_when_the_manifest_holds_all(store: Store, written: Written) -> None:
+    one = added(store)
+    store.record([report(one, 100, written, Outcome(State.COMPLETED))])
+    ended = store.get(one)
+    assert ended is not None
+    assert (ended.state, ended.error, ended.records, ended.bytes) == (State.COMPLETED, None, 100, 1000)
+
+
+@pytest.mark.parametrize(
+    "written", [Written(), Written(objects=[an_object(1, 99)]), Written(partitions=[partition(0, 0, 101)])]
+)
+def test_never_completed_when_the_manifest_holds_another_number(store: Store, written: Written) -> None:
+    one = added(store)
+    store.record([report(one, 100, written, Outcome(State.COMPLETED))])
+    ended = store.get(one)
+    assert ended is not None
+    assert ended.state is State.FAILED
+    assert "100 records were written" in str(ended.error)
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
+def test_what_ended_otherwise_counts_what_the_manifest_holds(store: Store, state: State) -> None:
+    one = added(store)
+    store.record([report(one, 100, Written(objects=[an_object(1, 30)]), Outcome(state, "why"))])
+    ended = store.get(one)
+    assert ended is not None
+    assert (ended.state, ended.error, ended.records, ended.bytes) == (state, "why", 30, 300)
+
+
+def test_an_end_is_final(store: Store) -> None:
+    one = added(store)
+    store.end([one], State.CANCELLED, None)
+    store.end([one], State.FAILED, "too late")
+    store.record([report(one, 0, outcome=Outcome(State.COMPLETED))])
+    ended = store.get(one)
+    assert ended is not None
+    assert (ended.state, ended.error) == (State.CANCELLED, None)
+
+
+def test_pages_are_the_newest_first_and_filtered(store: Store) -> None:
+    ids = [added(store, domain=domain) for domain in ("transaction", "device-log") * 5]
+    store.end(ids[:4], State.CANCELLED, None)
+    assert [each.id for each in store.page(None, None, 3, 0)[0]] == ids[:-4:-1]
+    assert [each.id for each in store.page(None, None, 3, 8)[0]] == [ids[1], ids[0]]
+    assert store.page(None, None, 3, 10) == ([], 10)
+    page, total = store.page(State.CANCELLED, "device-log", 10, 0)
+    assert ([each.id for each in page], total) == ([ids[3], ids[1]], 2)
+    assert store.page(State.QUEUED, None, 1, 0)[1] == 6
+    assert store.page(None, "unknown", 10, 0) == ([], 0)
+
+
+def test_those_in_a_state_are_the_oldest_first(store: Store) -> None:
+    ids = [added(store) for _ in range(5)]
+    store.set_processing(ids[2])
+    assert [each.id for each in store.in_state(State.QUEUED)] == [ids[0], ids[1], ids[3], ids[4]]
+    assert [each.id for each in store.in_state(State.PROCESSING)] == [ids[2]]
+
+
+def test_many_are_found_at_once(store: Store) -> None:
+    ids = [added(store) for _ in range(3)]
+    asked = [str(number) for number in range(2000)] + ids
+    assert set(store.get_many(asked)) == set(ids)
+    assert store.get_many([]) == {}
+
+
+def test_counts_by_state(store: Store) -> None:
+    one, other = added(store), added(store)
+    added(store)
+    for each in (one, other):
+        store.record([report(each, 10, Written(objects=[an_object(1)]), Outcome(State.COMPLETED))])
+    assert store.counts() == {State.COMPLETED: (2, 20, 200), State.QUEUED: (1, 0, 0)}
+
+
+def test_writers_and_readers_side_by_side(store: Store, path: Path) -> None:
+    """Two stores, as two processes would have: neither loses a write, nor is refused."""
+    stores = [store, Store(f"sqlite:///{path}")]
+    ids: list[str] = []
+    errors: list[Exception] = []
+
+    def work(own: Store) -> None:
+        try:
+            for _ in range(15):
+                one = added(own)
+                own.set_processing(one)
+                own.record([report(one, 10, Written(objects=[an_object(1)]))])
+                own.page(None, None, 50, 0)
+                own.record([report(one, 20, Written(objects=[an_object(2)]), Outcome(State.COMPLETED))])
+                ids.append(one)
+        except Exception as error:  # for the assertion below
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(stores[number % 2],)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert len(ids) == 120
+    assert store.counts() == {State.COMPLETED: (120, 2400, 24000)}
+
+
+def test_a_database_that_does_not_answer_is_an_error(store: Store, path: Path) -> None:
+    store.check()
+    store.close()
+    path.with_name("state.db-wal").unlink(missing_ok=True)
+    path.with_name("state.db-shm").unlink(missing_ok=True)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(SQLAlchemyError):
+        store.check()
