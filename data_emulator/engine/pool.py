@@ -130,7 +130,7 @@ class WorkerPool:
             try:
                 self._hear(of, said)
             except Exception:
-                # What a worker has done can no longer be stored. To go on would be to lose it: a new process settles it.
+                # What a worker has done can no longer be stored. To go on would lose it; a new process settles it.
                 log.exception("cannot store what a worker reports; the service ends")
                 os._exit(1)
         of.process.join()

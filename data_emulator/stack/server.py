@@ -32,6 +32,13 @@ class Server(ABC):
             self.command(), self.is_ready, timeout_s=self.ready_timeout_s, probe_interval_s=self.probe_interval_s
         )
 
+    @property
+    def pid(self) -> int:
+        """The id of the server's first process. Raises RuntimeError when the server does not run."""
+        if self._child is None:
+            raise RuntimeError(f"{type(self).__name__} does not run")
+        return self._child.process.pid
+
     def stop(self) -> None:
         """Stop the server in order; what it acknowledged is kept."""
         if self._child is not None:

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 import httpx
 
@@ -9,20 +10,31 @@ from data_emulator.stack.ports import LOOPBACK
 from data_emulator.stack.processes import Command, Supervisor
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.server import Server
-from data_emulator.stack.tansu import Tansu
 
 
 class Service(Server):
-    """`data-emulator serve` on `url`, for this machine only, with its state in `data_dir`."""
+    """`data-emulator serve` on `url`, for this machine only, with its state in `data_dir`.
+
+    `delivery` is how sure it is to be of what it writes to Kafka.
+    """
 
     PORT_COUNT = 1
 
     def __init__(
-        self, supervisor: Supervisor, *, store: SeaweedFS, broker: Tansu, data_dir: Path, log_path: Path, port: int
+        self,
+        supervisor: Supervisor,
+        *,
+        store: SeaweedFS,
+        bootstrap_servers: str,
+        delivery: Literal["exactly-once", "at-least-once"],
+        data_dir: Path,
+        log_path: Path,
+        port: int,
     ) -> None:
         super().__init__(supervisor)
         self._store = store
-        self._broker = broker
+        self._bootstrap_servers = bootstrap_servers
+        self._delivery = delivery
         self._data_dir = data_dir
         self._log_path = log_path
         self.port = port
@@ -41,7 +53,8 @@ class Service(Server):
                 "DATA_EMULATOR_S3_ACCESS_KEY_ID": self._store.access_key_id,
                 "DATA_EMULATOR_S3_SECRET_ACCESS_KEY": self._store.secret_access_key,
                 "DATA_EMULATOR_S3_REGION": self._store.region,
-                "DATA_EMULATOR_KAFKA_BOOTSTRAP_SERVERS": self._broker.bootstrap_servers,
+                "DATA_EMULATOR_KAFKA_BOOTSTRAP_SERVERS": self._bootstrap_servers,
+                "DATA_EMULATOR_KAFKA_DELIVERY": self._delivery,
             },
             # The service's own defaults otherwise, so that the stack shows what its users get.
             cleared_prefixes=("DATA_EMULATOR_", "AWS_"),

@@ -108,7 +108,8 @@ class Stack:
         service = Service(
             supervisor,
             store=store,
-            broker=broker,
+            bootstrap_servers=broker.bootstrap_servers,
+            delivery="at-least-once",  # of the embedded broker no more can be promised: see docs/adr/0003
             data_dir=self._run_dir / "service",
             log_path=log_dir / "service.log",
             port=service_port,

@@ -35,7 +35,8 @@ def service(supervisor: Supervisor, s3_store: SeaweedFS, kafka_broker: Tansu, ru
     service = Service(
         supervisor,
         store=s3_store,
-        broker=kafka_broker,
+        bootstrap_servers=kafka_broker.bootstrap_servers,
+        delivery="at-least-once",
         data_dir=run_dir / "service",
         log_path=run_dir / "logs" / "service.log",
         port=ports[0],
