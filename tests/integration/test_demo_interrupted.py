@@ -7,25 +7,32 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
-
-from data_emulator.stack.stack import lab_dir
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 # Inherited by every process that the demo starts, whatever session or process group it moves to.
 MARK = "INTERRUPTED_DEMO"
+_RUN = """
+import sys
+from pathlib import Path
+from data_emulator.stack import demo
+demo.lab_dir = lambda: Path(sys.argv[1])
+sys.exit(demo.run())
+"""
 
 
 class Demo:
     """A demo as a terminal would run it, and the lines that it prints."""
 
-    def __init__(self) -> None:
+    def __init__(self, lab_dir: Path) -> None:
         self.mark = uuid.uuid4().hex
+        self.lab_dir = lab_dir
         self.process = subprocess.Popen(
-            [sys.executable, "-c", "import sys; from data_emulator.stack import demo; sys.exit(demo.run())"],
+            [sys.executable, "-c", _RUN, str(lab_dir)],
             env={**os.environ, MARK: self.mark},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -57,8 +64,8 @@ class Demo:
 
 
 @pytest.fixture
-def demo() -> Iterator[Demo]:
-    demo = Demo()
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    demo = Demo(tmp_path)
     yield demo
     if demo.process.poll() is None:
         demo.process.send_signal(signal.SIGTERM)
@@ -83,7 +90,6 @@ def test_ctrl_c_while_starting(demo: Demo) -> None:
 
 
 def test_ctrl_c_pressed_again_and_again_while_it_runs(demo: Demo) -> None:
-    before = set(lab_dir().iterdir())
     demo.read_until("emulation processing")
     assert any("airflow" in command for command in demo.others())
     demo.process.send_signal(signal.SIGINT)
@@ -92,7 +98,7 @@ def test_ctrl_c_pressed_again_and_again_while_it_runs(demo: Demo) -> None:
         time.sleep(0.1)
     assert demo.others() == []
     assert demo.process.returncode == 128 + signal.SIGINT
-    assert set(lab_dir().iterdir()) <= before
+    assert list(demo.lab_dir.iterdir()) == []
 
 
 def test_kill_9_while_starting(demo: Demo) -> None:
