@@ -248,3 +248,13 @@ supervisor.launch(Command('server', (sys.executable, '-c', program), Path({str(t
     assert killed.returncode == -signal.SIGKILL
     wait_until(lambda: not is_running(int(killed.stdout)))
     assert not began.exists()
+
+
+def test_a_killed_guard_does_not_keep_the_supervisor_from_its_work(tmp_path: Path) -> None:
+    supervisor = Supervisor(guarded=True)
+    assert supervisor._guard is not None
+    supervisor._guard.kill()
+    supervisor._guard.wait()
+    child = supervisor.start(python(tmp_path, "import time; time.sleep(600)"), lambda: True, timeout_s=30)
+    supervisor.stop_all()
+    assert not child.is_running()
