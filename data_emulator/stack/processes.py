@@ -157,7 +157,7 @@ class Supervisor:
             self._record()
             if process.stdin is not None:
                 _write_line(process.stdin, "go")
-                process.stdin.close()
+                _close(process.stdin)
         return child
 
     def run(self, command: Command, *, timeout_s: float) -> None:
@@ -194,7 +194,7 @@ class Supervisor:
         for last in (False, True):
             self._end([child for child in children if child.outlives_others is last], grace_s)
         if self._guard is not None and self._guard.stdin is not None:
-            self._guard.stdin.close()  # With no session left to end, the guard ends at once.
+            _close(self._guard.stdin)  # With no session left to end, the guard ends at once.
             self._guard.wait()
 
     def _end(self, children: list[Child], grace_s: float) -> None:
@@ -271,6 +271,11 @@ def _write_line(stream: IO[bytes], line: str) -> None:
     with contextlib.suppress(BrokenPipeError):  # The reader was killed; that is noticed where it matters.
         stream.write(line.encode() + b"\n")
         stream.flush()
+
+
+def _close(stream: IO[bytes]) -> None:
+    with contextlib.suppress(BrokenPipeError):  # It tries once more to write what it could not.
+        stream.close()
 
 
 def _environment(command: Command) -> dict[str, str]:
