@@ -67,11 +67,11 @@ def compare(manifest: Manifest, counted: Counted) -> Iterator[str]:
 
 def print_receipts(receipts: Sequence[Receipt]) -> bool:
     """Print the table, and what is wrong. Return whether nothing is."""
-    table = Table(box=box.HORIZONTALS, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("receipt", ""):
         table.add_column(heading, no_wrap=True)
-    for heading in ("objects or partitions", "records", "bytes", ""):
-        table.add_column(heading, justify="right")
+    for heading in ("objects or\npartitions", "records", "bytes", ""):
+        table.add_column(heading, justify="right", no_wrap=True)
     for receipt in receipts:
         manifest, counted, totals = receipt.manifest, receipt.counted, receipt.manifest.totals
         in_s3 = manifest.sink == "s3"
