@@ -102,6 +102,9 @@ class Emulations:
         emulation = self._admitted(request, digest)
         self._prepare_sink(emulation.request)
         with self._admission:
+            # Again, now that no other request can come in between: a replay is no emulation more.
+            if idempotency_key is not None and (known := self._replayed(idempotency_key, digest)):
+                return known, True
             if len(self._running) >= self._settings.max_running and len(self._queued) >= self._settings.max_queued:
                 raise TooManyEmulations(
                     f"{len(self._running)} emulations run and {len(self._queued)} are queued, as many as are allowed"
@@ -109,7 +112,7 @@ class Emulations:
             try:
                 self.store.add(emulation, idempotency_key)
             except IntegrityError:
-                # Two requests with one key met: the other was faster.
+                # Another service on the same database was faster with this key.
                 if idempotency_key is not None and (known := self._replayed(idempotency_key, digest)):
                     return known, True
                 raise
@@ -141,8 +144,8 @@ class Emulations:
             if emulation_id in self._queued:
                 self._queued.remove(emulation_id)
                 self.store.end([emulation_id], State.CANCELLED, None)
+                self._waiters.wake([emulation_id])
         self._pool.stop(emulation_id, Outcome(State.CANCELLED))
-        self._waiters.wake([emulation_id])
         return self.get(emulation_id)
 
     def manifest(self, emulation_id: str) -> tuple[Emulation, list[ObjectWritten], list[PartitionWritten]]:
