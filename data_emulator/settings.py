@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=256, description="processes that generate")] = os.cpu_count() or 1
     max_running: Annotated[int, Field(ge=1, description="emulations at once; more of them queue")] = 200
     max_queued: Annotated[int, Field(ge=0, description="emulations waiting; more of them get 429")] = 1000
+    max_memory_mb: Annotated[
+        int, Field(ge=64, description="memory, in MiB, for the buffers of running emulations; more of them queue")
+    ] = 4096
     max_body_bytes: Annotated[int, Field(ge=1024)] = 65_536
     max_wait_s: Annotated[float, Field(ge=0, description="longest long poll that is granted")] = 60.0
 

@@ -37,6 +37,7 @@ _emulations = sa.Table(
     sa.Column("created_at", sa.Double, nullable=False, comment="Unix seconds, as all times here"),
     sa.Column("started_at", sa.Double),
     sa.Column("ended_at", sa.Double),
+    sa.Column("cancel_requested", sa.Boolean, nullable=False, default=False),
     sa.Column("elapsed_s", sa.Double, nullable=False, default=0.0, comment="how long it has been emulating"),
     sa.Column("records", sa.BigInteger, nullable=False, default=0),
     sa.Column("bytes", sa.BigInteger, nullable=False, default=0),
@@ -110,6 +111,7 @@ class Emulation:
     started_at: float | None
     ended_at: float | None
     elapsed_s: float
+    cancel_requested: bool
     records: int
     bytes: int
 
@@ -211,6 +213,13 @@ class Store:
                 _emulations.update()
                 .where(_emulations.c.id == emulation_id)
                 .values(state=State.PROCESSING, started_at=started_at)
+            )
+
+    def request_cancel(self, emulation_id: str) -> None:
+        """Note that an emulation is to end as cancelled, whoever runs it."""
+        with self._write() as connection:
+            connection.execute(
+                _emulations.update().where(_emulations.c.id == emulation_id).values(cancel_requested=True)
             )
 
     def end(self, emulation_ids: Iterable[str], state: State, error: str | None) -> None:
@@ -383,6 +392,7 @@ def _emulation(row: Row[Any]) -> Emulation:
         started_at=row.started_at,
         ended_at=row.ended_at,
         elapsed_s=row.elapsed_s,
+        cancel_requested=row.cancel_requested,
         records=row.records,
         bytes=row.bytes,
     )

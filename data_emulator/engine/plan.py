@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from data_emulator.sinks.base import PartitionWritten
+
+_BLOCK_RECORDS: Final = 4096
+_UPLOAD_BYTES: Final = 32 * 2**20
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,18 @@ class Plan:
         if self.max_records is None:
             return due
         return self.max_records if due is None else min(due, self.max_records)
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory that its buffers may take: a block of records, and in S3 the parts of an object on their way.
+
+        Estimated at 1 KiB a record, encoded or as columns.
+        """
+        records = _BLOCK_RECORDS if self.records_planned is None else min(_BLOCK_RECORDS, self.records_planned)
+        buffers = 0
+        if self.sink == "minio":
+            buffers = _UPLOAD_BYTES if self.records_planned is None else min(_UPLOAD_BYTES, 1024 * self.records_planned)
+        return 3 * 1024 * records + buffers
 
     @property
     def records_planned(self) -> int | None:
