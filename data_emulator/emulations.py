@@ -47,7 +47,7 @@ class Emulations:
     """All emulations of this service. Its methods may be called from any thread, the coroutines from one event loop.
 
     :param settings: limits, defaults, and how the sinks are reached.
-    :raises ConfigurationError: when the settings of a sink cannot be used.
+    :raises ConfigurationError: when the settings of the database or of a sink cannot be used.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -161,6 +161,10 @@ class Emulations:
         finally:
             self._waiters.remove(emulation_ids, woken)
 
+    def stop_waiting(self) -> None:
+        """Answer all who wait for an end now, and at once from here on. May be called by a signal handler."""
+        self._waiters.release()
+
     def _replayed(self, idempotency_key: str, digest: str) -> Emulation | None:
         known = self.store.by_key(idempotency_key)
         if known and known.body_digest != digest:
@@ -263,11 +267,14 @@ class Waiters:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._events: dict[str, set[asyncio.Event]] = {}
+        self._released = False
 
     def add(self, emulation_ids: list[str]) -> asyncio.Event:
         """Return an event that is set when any of these emulations ends."""
         self._loop = asyncio.get_running_loop()
         event = asyncio.Event()
+        if self._released:
+            event.set()
         for emulation_id in emulation_ids:
             self._events.setdefault(emulation_id, set()).add(event)
         return event
@@ -284,6 +291,11 @@ class Waiters:
         """Set the events of these emulations."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._set, list(emulation_ids))
+
+    def release(self) -> None:
+        """Set all events, and those that are still to come."""
+        self._released = True
+        self.wake(list(self._events))
 
     def _set(self, emulation_ids: list[str]) -> None:
         for emulation_id in emulation_ids:
