@@ -17,7 +17,6 @@ from data_emulator.stack import sessions
 from data_emulator.stack.ports import PortReservation
 from data_emulator.stack.sessions import Session
 
-ENDS_WITHIN_S = 60
 PATIENCE_S = 40
 
 Json = dict[str, Any]
@@ -88,11 +87,11 @@ class RunningService:
         except httpx.TransportError:
             return False
 
-    def terminate(self) -> int:
+    def terminate(self, within_s: float = 60) -> int:
         """Ask it to end, as a supervisor does, and return its exit status."""
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(ENDS_WITHIN_S)
+        return self.process.wait(within_s)
 
     def kill(self) -> None:
         """Kill the service, and only it: its workers have to notice."""

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pyarrow as pa
 import pytest
-from confluent_kafka import Producer
+
 from pydantic import SecretStr
 
 from data_emulator.errors import ConfigurationError, SinkError, SinkUnavailable
