@@ -50,6 +50,7 @@ def emulation(**changes: Any) -> Emulation:
         "started_at": None,
         "ended_at": None,
         "elapsed_s": 0.0,
+        "cancel_requested": False,
         "records": 0,
         "bytes": 0,
     }
