@@ -84,7 +84,7 @@ def test_a_stopped_service_ends_in_order_and_accounts_for_what_it_wrote(
     going, queued = service.post(endless()), service.post(request())
     service.wait_for_records(going)
     service.terminate()
-    assert service.pids() == []
+    wait_until(lambda: service.pids() == [], "all are gone with the service")
     service.start()
     assert (service.state(going), service.state(queued)) == ("processing", "queued")
     # What had been written when it stopped is told of: nothing is lost, and nothing is written again.
