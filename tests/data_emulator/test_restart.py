@@ -74,7 +74,7 @@ def test_a_stopped_service_ends_in_order_and_accounts_for_what_it_wrote(
     going, queued = service.post(endless()), service.post(request())
     service.wait_for_records(going)
     service.terminate()
-    assert service.pids() == []
+    wait_until(lambda: service.pids() == [], "the workers are gone with the service")
     service.start()
     status = service.status(going)
     assert status["status"]["global_status"] == "failed"
