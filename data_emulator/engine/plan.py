@@ -32,6 +32,8 @@ class Plan:
 
     :param sink: ``minio`` or ``kafka``, as on the wire.
     :param sync_type: ``grouped``, ``chunked``, or anything else for one object a record.
+    :param compression: of objects, one that the format has; ``none`` in Kafka.
+    :param schema_id: what the schema registry calls the records' schema; `None` where there is none.
     :param max_chunk_size: bytes an object, for ``chunked``.
     :param duration_s: how long to emulate.
     :param rate: records a second; `None`: as fast as it goes.
@@ -45,7 +47,7 @@ class Plan:
     emulation_id: str
     domain: str
     sink: Literal["minio", "kafka"]
-    format: Literal["json", "csv"]
+    format: Literal["json", "csv", "parquet", "avro"]
     sync_type: str
     max_chunk_size: int
     duration_s: int
@@ -55,6 +57,8 @@ class Plan:
     world_users: int
     seed: int
     started_us: int
+    compression: str = "none"
+    schema_id: int | None = None
     checkpoint: Checkpoint = Checkpoint()
 
     def records_due(self, elapsed_s: float) -> int | None:
