@@ -32,7 +32,7 @@ class Plan:
 
     :param sink: ``minio`` or ``kafka``, as on the wire.
     :param sync_type: ``grouped``, ``chunked``, or anything else for one object a record.
-    :param compression: of objects, one that the format has; ``none`` in Kafka.
+    :param compression: of objects in S3, one that the format has.
     :param schema_id: what the schema registry calls the records' schema; `None` where there is none.
     :param max_chunk_size: bytes an object, for ``chunked``.
     :param duration_s: how long to emulate.
