@@ -35,7 +35,7 @@ class ParquetObjects(ObjectFormat):
 
     def __init__(self, extension: str, compression: str, schema: pa.Schema, sample: pa.RecordBatch) -> None:
         self.extension = extension
-        self._schema = schema
+        self._schema = schema = pa.schema([_writable(field) for field in schema])
         self._options: dict[str, Any] = {
             "compression": compression,
             "compression_level": _GZIP_LEVEL if compression == "gzip" else None,
@@ -102,6 +102,14 @@ class _ParquetEncoder(ObjectEncoder):
 def _conformed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     columns = [conformed(column, field) for column, field in zip(batch.columns, schema, strict=True)]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _writable(field: pa.Field, below_nullable: bool = False) -> pa.Field:
+    """Return a field as it can be written: below a nested one that may be null, Arrow wants all to be nullable."""
+    kind, nullable = field.type, field.nullable or below_nullable
+    if pa.types.is_struct(kind):
+        kind = pa.struct([_writable(nested, nullable) for nested in kind])
+    return pa.field(field.name, kind, nullable)
 
 
 def _repetitive(sample: pa.RecordBatch) -> list[str]:

@@ -18,8 +18,8 @@ _SHOWN_CHARS: Final = 300
 class SchemaRegistry:
     """A registry that speaks the REST API of Confluent's.
 
-    :raises ConfigurationError: when its URL is none, or holds credentials, which would show in errors; or when there is a
-        user without a password.
+    :raises ConfigurationError: when its URL is none, or holds credentials, which errors would show; or when there is a
+        user and no password, or a password and no user.
     """
 
     def __init__(self, url: str, settings: Settings) -> None:
@@ -38,7 +38,7 @@ class SchemaRegistry:
         user, password = settings.schema_registry_user, settings.schema_registry_password
         if (user is None) != (password is None):
             raise ConfigurationError(
-                "DATA_EMULATOR_SCHEMA_REGISTRY_USER and DATA_EMULATOR_SCHEMA_REGISTRY_PASSWORD must be set both or neither"
+                "DATA_EMULATOR_SCHEMA_REGISTRY_USER and DATA_EMULATOR_SCHEMA_REGISTRY_PASSWORD go together: set both"
             )
         self._auth = httpx.BasicAuth(user, password.get_secret_value()) if user is not None and password else None
 
