@@ -65,7 +65,7 @@ def expected(the_plan: Plan, count: int) -> list[dict[str, Any]]:
 
 
 def flat(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record as CSV has it: nested fields side by side, those of the data as they are called, if that is free."""
+    """Return a record as CSV has it: nested fields side by side, a name that is taken has `data_` before it."""
     data = {(f"data_{key}" if key in record else key): value for key, value in _flat(record["data"]).items()}
     return {key: value for key, value in record.items() if key != "data"} | data
 
