@@ -21,7 +21,9 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     token: Annotated[SecretStr | None, Field(description="bearer token that every request must carry")] = None
     insecure: Annotated[bool, Field(description="listen beyond loopback without a token")] = False
-    database_url: Annotated[str, Field(description="SQLAlchemy URL of the state")] = "sqlite:///data-emulator.db"
+    database_url: Annotated[
+        str, Field(description="SQLAlchemy URL of the state", repr=False)  # it may hold a password
+    ] = "sqlite:///data-emulator.db"
 
     s3_endpoint: Annotated[str | None, Field(description="URL of the S3 API; unset, Amazon's")] = None
     s3_access_key_id: SecretStr | None = None
@@ -57,6 +59,9 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=256, description="processes that generate")] = os.cpu_count() or 1
     max_running: Annotated[int, Field(ge=1, description="emulations at once; more of them queue")] = 200
     max_queued: Annotated[int, Field(ge=0, description="emulations waiting; more of them get 429")] = 1000
+    max_memory_mb: Annotated[
+        int, Field(ge=64, description="memory, in MiB, for the buffers of running emulations; more of them queue")
+    ] = 4096
     max_body_bytes: Annotated[int, Field(ge=1024)] = 65_536
     max_wait_s: Annotated[float, Field(ge=0, description="longest long poll that is granted")] = 60.0
 

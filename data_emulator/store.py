@@ -11,9 +11,11 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from data_emulator.engine.messages import Report
 from data_emulator.engine.plan import Checkpoint
+from data_emulator.errors import ConfigurationError
 from data_emulator.sinks.base import ObjectWritten, PartitionWritten
 from data_emulator.sinks.kafka_probe import Place
 from data_emulator.sinks.kafka_writer import Transaction
@@ -38,6 +40,7 @@ _emulations = sa.Table(
     sa.Column("created_at", sa.Double, nullable=False, comment="Unix seconds, as all times here"),
     sa.Column("started_at", sa.Double),
     sa.Column("ended_at", sa.Double),
+    sa.Column("cancel_requested", sa.Boolean, nullable=False, default=False),
     sa.Column("elapsed_s", sa.Double, nullable=False, default=0.0, comment="how long it has been emulating"),
     sa.Column("records", sa.BigInteger, nullable=False, default=0),
     sa.Column("bytes", sa.BigInteger, nullable=False, default=0),
@@ -111,6 +114,7 @@ class Emulation:
     started_at: float | None
     ended_at: float | None
     elapsed_s: float
+    cancel_requested: bool
     records: int
     bytes: int
     schema_id: int | None = None
@@ -120,14 +124,21 @@ class Store:
     """The database. Every method is one transaction, safe to call from any thread.
 
     :param url: SQLAlchemy URL.
+    :raises ConfigurationError: when there is no such kind of database, or this one cannot be opened.
     """
 
     def __init__(self, url: str) -> None:
-        self._engine = sa.create_engine(url)
+        try:
+            self._engine = sa.create_engine(url)
+        except (ArgumentError, ImportError) as error:  # ImportError: the database's driver is not installed
+            raise ConfigurationError(f"DATA_EMULATOR_DATABASE_URL: {error}") from None
         self._writing = threading.Lock()  # SQLite has one writer: waiting here beats its busy handler's sleeps
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _configure_sqlite)
-        _metadata.create_all(self._engine)
+        try:
+            _metadata.create_all(self._engine)
+        except DBAPIError as error:
+            raise ConfigurationError(f"DATA_EMULATOR_DATABASE_URL: {error.orig}") from None
 
     def close(self) -> None:
         """Close all connections."""
@@ -214,6 +225,13 @@ class Store:
                 _emulations.update()
                 .where(_emulations.c.id == emulation_id)
                 .values(state=State.PROCESSING, started_at=started_at)
+            )
+
+    def request_cancel(self, emulation_id: str) -> None:
+        """Note that an emulation is to end as cancelled, whoever runs it."""
+        with self._write() as connection:
+            connection.execute(
+                _emulations.update().where(_emulations.c.id == emulation_id).values(cancel_requested=True)
             )
 
     def end(self, emulation_ids: Iterable[str], state: State, error: str | None) -> None:
@@ -386,6 +404,7 @@ def _emulation(row: Row[Any]) -> Emulation:
         started_at=row.started_at,
         ended_at=row.ended_at,
         elapsed_s=row.elapsed_s,
+        cancel_requested=row.cancel_requested,
         records=row.records,
         bytes=row.bytes,
         schema_id=row.schema_id,

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from data_emulator.formats.catalog import FORMATS
 
 MAX_TIMEOUT_S = 7 * 24 * 3600
+MAX_RECORDS = 10**15
 MAX_CHUNK_BYTES = 5 * 2**30
 """The largest object that S3 takes whole; one upload in parts may be larger."""
 
@@ -87,7 +88,9 @@ class EmulationRequest(BaseModel):
             gt=0, le=1e9, description="Records a second; `null` is as fast as it goes; absent, the service's default."
         ),
     ] = None
-    max_records: Annotated[int | None, Field(ge=1, description="End after this many records, if time allows.")] = None
+    max_records: Annotated[
+        int | None, Field(ge=1, le=MAX_RECORDS, description="End after this many records, if time allows.")
+    ] = None
     seed: Annotated[
         int | None,
         Field(

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from data_emulator.sinks.base import PartitionWritten
+
+_BLOCK_RECORDS: Final = 4096
+_UPLOAD_BYTES: Final = 32 * 2**20
+_ROW_GROUP_RECORDS: Final = 65_536
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,21 @@ class Plan:
         if self.max_records is None:
             return due
         return self.max_records if due is None else min(due, self.max_records)
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory that its buffers may take: a block of records; in S3 the parts of an object on their way; in
+        Parquet a row group.
+
+        Estimated at 1 KiB a record, encoded or as columns, and half of that in a row group.
+        """
+        planned = self.records_planned
+        records = 3 * _BLOCK_RECORDS if planned is None else 3 * min(_BLOCK_RECORDS, planned)
+        if self.sink == "minio":
+            records += _UPLOAD_BYTES // 1024 if planned is None else min(_UPLOAD_BYTES // 1024, planned)
+        if self.format == "parquet":
+            records += (_ROW_GROUP_RECORDS if planned is None else min(_ROW_GROUP_RECORDS, planned)) // 2
+        return 1024 * records
 
     @property
     def records_planned(self) -> int | None:

@@ -40,8 +40,8 @@ MIB = 2**20
 
 
 def encoded(values: list[bytes]) -> Records:
-    keys = pa.array(["user"] * len(values))
-    return Records(keys, pa.array(values, pa.binary()), keys)
+    column = pa.array(values, pa.binary())
+    return Records(pa.record_batch({"value": column}), column, pa.array(["user"] * len(values)))
 
 
 def records(count: int, longest: int = 300) -> list[bytes]:
@@ -57,13 +57,14 @@ def sink(
     header: bytes = b"",
     compression: str = "none",
     timeout_s: float = 20,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[S3Sink, str]:
     prefix = str(uuid.uuid4())
     opened = S3Sink(
         open_bucket(settings, BUCKET, timedelta(seconds=timeout_s)),
         prefix=prefix,
         layout=Layout(LineObjects("json", compression, header), max_bytes, max_records),
-        checkpoint=Checkpoint(),
+        checkpoint=checkpoint or Checkpoint(),
     )
     return opened, prefix
 
