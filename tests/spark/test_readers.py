@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.spark
 
 RECORDS = 3000
-WITHOUT_NATIVE_LIBRARIES = ["none", "gzip"]
-"""How text can be compressed for a Spark without Hadoop's native libraries, such as PySpark's."""
 
 
 def folder(tmp_path: Path, domain: str, name: str, compression: str) -> tuple[str, list[dict[str, Any]]]:
@@ -41,7 +39,7 @@ def ddl(kind: Any) -> str:
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
-@pytest.mark.parametrize("compression", WITHOUT_NATIVE_LIBRARIES)
+@pytest.mark.parametrize("compression", FORMATS["json"].compressions)
 def test_json(spark: SparkSession, tmp_path: Path, domain: str, compression: str) -> None:
     path, records = folder(tmp_path, domain, "json", compression)
     inferred = spark.read.json(path)
@@ -50,7 +48,7 @@ def test_json(spark: SparkSession, tmp_path: Path, domain: str, compression: str
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
-@pytest.mark.parametrize("compression", WITHOUT_NATIVE_LIBRARIES)
+@pytest.mark.parametrize("compression", FORMATS["csv"].compressions)
 def test_csv(spark: SparkSession, tmp_path: Path, domain: str, compression: str) -> None:
     path, records = folder(tmp_path, domain, "csv", compression)
     wanted = [flat(record) for record in records]
