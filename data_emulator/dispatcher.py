@@ -16,6 +16,7 @@ from data_emulator.engine.plan import Checkpoint, Plan
 from data_emulator.engine.pool import WorkerPool
 from data_emulator.engine.run import Outcome
 from data_emulator.errors import TooManyEmulations
+from data_emulator.formats.catalog import FORMATS
 from data_emulator.settings import Settings
 from data_emulator.sinks.kafka_probe import end_transaction, was_committed
 from data_emulator.sinks.kafka_writer import Transaction
@@ -143,7 +144,9 @@ class Dispatcher:
             emulation_id=emulation.id,
             domain=request.emulation_domain,
             sink=cast(Literal["minio", "kafka"], request.emulator_sync),
-            format=cast(Literal["json", "csv"], request.format_type),
+            format=cast(Literal["json", "csv", "parquet", "avro"], request.format_type),
+            compression=request.compression or FORMATS[request.format_type].usual_compression,
+            schema_id=emulation.schema_id,
             sync_type=request.sync_type,
             max_chunk_size=request.max_chunk_size,
             duration_s=request.timeout,

@@ -39,6 +39,11 @@ class Settings(BaseSettings):
         Literal["exactly-once", "at-least-once"],
         Field(description="with transactions, or without for brokers that have none worth the name"),
     ] = "exactly-once"
+    schema_registry_url: Annotated[
+        str | None, Field(description="Confluent-compatible schema registry, for Avro in Kafka; no credentials in it")
+    ] = None
+    schema_registry_user: str | None = None
+    schema_registry_password: SecretStr | None = None
     commit_interval_s: Annotated[float, Field(gt=0, le=30, description="time between two commits to Kafka")] = 0.5
     sink_timeout_s: Annotated[float, Field(gt=0, description="how long one write may go unacknowledged")] = 30.0
     sink_outage_s: Annotated[

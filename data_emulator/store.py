@@ -34,6 +34,7 @@ _emulations = sa.Table(
     sa.Column("domain", sa.String(255), nullable=False, index=True),
     sa.Column("world_seed", sa.BigInteger, nullable=False),
     sa.Column("seed", sa.BigInteger, nullable=False),
+    sa.Column("schema_id", sa.BigInteger, comment="what the schema registry calls the schema of the records"),
     sa.Column("state", sa.String(16), nullable=False, index=True),
     sa.Column("error", sa.Text),
     sa.Column("created_at", sa.Double, nullable=False, comment="Unix seconds, as all times here"),
@@ -100,7 +101,7 @@ def _forget_prepared(transactional_id: str) -> sa.Update:
 
 @dataclass(frozen=True)
 class Emulation:
-    """An emulation as stored. Times are Unix seconds."""
+    """An emulation as stored. Times are Unix seconds; `schema_id` is of the schema registry, for Avro in Kafka."""
 
     id: str
     body_digest: str
@@ -116,6 +117,7 @@ class Emulation:
     cancel_requested: bool
     records: int
     bytes: int
+    schema_id: int | None = None
 
 
 class Store:
@@ -165,6 +167,7 @@ class Store:
                     domain=emulation.request.emulation_domain,
                     world_seed=emulation.world_seed,
                     seed=emulation.seed,
+                    schema_id=emulation.schema_id,
                     state=emulation.state,
                     created_at=emulation.created_at,
                 )
@@ -404,4 +407,5 @@ def _emulation(row: Row[Any]) -> Emulation:
         cancel_requested=row.cancel_requested,
         records=row.records,
         bytes=row.bytes,
+        schema_id=row.schema_id,
     )
