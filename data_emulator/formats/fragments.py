@@ -1,0 +1,141 @@
+"""Rows of text from columns of fragments: those that repeat are joined once, for all rows that have them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+_MAX_COMBINATIONS: Final = 8192
+_KEPT: Final = 64
+"""Columns of texts kept, of those used last."""
+_KEPT_LENGTH: Final = 65_536
+"""Longer ones are not kept."""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """All texts that a column of choices can show.
+
+    :param array: the texts, and behind them ``null``.
+    :param key: what tells these texts from others; `None`: nothing does, they are not to be kept.
+    :param of: the values that they show. As long as these are kept, nothing else lies at their address.
+    """
+
+    array: Any
+    key: object
+    of: Any = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A column of texts, each one of `texts`. `index` is the text's position in each row."""
+
+    index: NDArray[np.integer[Any]]
+    texts: Texts
+
+    @classmethod
+    def of(cls, indices: Any, texts: Texts) -> Choice:
+        """Return the column that shows the texts at `indices`, an Arrow array of integers, and where it is null null."""
+        if indices.null_count:
+            indices = pc.fill_null(indices.cast(pa.int64()), len(texts.array) - 1)
+        return cls(indices.to_numpy(), texts)
+
+
+Part = Any
+"""A constant `str`, an Arrow string column without nulls, or a `Choice`."""
+
+_kept: OrderedDict[object, tuple[Any, Any]] = OrderedDict()
+
+
+def texts_of(values: Any, write: Callable[[Any], Any]) -> Texts:
+    """Return the text of each of the values, and of null.
+
+    :param values: an Arrow array. If it has been seen before, buffer for buffer, its texts are known.
+    :param write: makes a string column of it.
+    """
+    key = _identity(values) if len(values) <= _KEPT_LENGTH else None
+    return Texts(_keep(key, values, lambda: pa.concat_arrays([write(values), pa.array(["null"])])), key, values)
+
+
+def _identity(values: Any) -> object:
+    """Return where an array lies, and what of it is meant: equal for two arrays only if they are the same."""
+    parts: list[object] = [values.type, values.offset, len(values)]
+    if pa.types.is_dictionary(values.type):
+        parts += [_identity(values.indices), _identity(values.dictionary)]
+    elif pa.types.is_struct(values.type):
+        parts += [_identity(values.field(position)) for position in range(values.type.num_fields)]
+        parts.append(values.buffers()[0].address if values.buffers()[0] else 0)
+    else:
+        parts += [buffer.address if buffer else 0 for buffer in values.buffers()]
+    return tuple(parts)
+
+
+def joined(parts: list[Part], rows: int) -> Any:
+    """Return the parts joined row by row: a string column of so many rows."""
+    columns: list[Any] = []
+    run: list[str | Choice] = []
+    for part in parts:
+        if isinstance(part, str | Choice):
+            if _combinations([*run, part]) > _MAX_COMBINATIONS:
+                columns.append(_combined(run))
+                run = []
+            run.append(part)
+        else:
+            columns += [_combined(run), part] if run else [part]
+            run = []
+    if run:
+        columns.append(_combined(run))
+    if all(isinstance(column, str) for column in columns):
+        return pa.array(["".join(columns)] * rows, pa.string())
+    return columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, "")
+
+
+def _combinations(run: Iterable[str | Choice]) -> int:
+    combinations = 1
+    for part in run:
+        if isinstance(part, Choice):
+            combinations *= len(part.texts.array)
+    return combinations
+
+
+def _combined(run: list[str | Choice]) -> Any:
+    """Return one column, or one constant, for neighbouring constants and choices."""
+    choices = [part for part in run if isinstance(part, Choice)]
+    if not choices:
+        return "".join(part for part in run if isinstance(part, str))
+    key: object = None
+    if all(choice.texts.key is not None for choice in choices):
+        key = tuple(part if isinstance(part, str) else part.texts.key for part in run)
+    texts = _keep(key, [choice.texts for choice in choices], lambda: _all_combinations(run))
+    index = choices[0].index
+    for choice in choices[1:]:
+        index = index * len(choice.texts.array) + choice.index
+    return texts.take(pa.array(index))
+
+
+def _all_combinations(run: list[str | Choice]) -> Any:
+    if len(run) - sum(isinstance(part, str) for part in run) == 1:
+        return pc.binary_join_element_wise(*(part if isinstance(part, str) else part.texts.array for part in run), "")
+    each = [[part] if isinstance(part, str) else part.texts.array.to_pylist() for part in run]
+    return pa.array(["".join(combination) for combination in product(*each)], pa.string())
+
+
+def _keep(key: object, of: Any, make: Callable[[], Any]) -> Any:
+    """Return what is kept under this key, made if it is not there. What it is made of is kept with it."""
+    if key is None:
+        return make()
+    if key in _kept:
+        _kept.move_to_end(key)
+    else:
+        _kept[key] = (make(), of)
+        if len(_kept) > _KEPT:
+            _kept.popitem(last=False)
+    return _kept[key][0]
