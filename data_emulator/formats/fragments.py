@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from data_emulator.domains.columns import fixed_width_strings
+
 _MAX_COMBINATIONS: Final = 8192
 _KEPT: Final = 64
 """Columns of texts kept, of those used last."""
@@ -93,9 +95,58 @@ def joined(parts: list[Part], rows: int) -> Any:
             run = []
     if run:
         columns.append(_combined(run))
+    columns = _side_by_side(columns, rows)
     if all(isinstance(column, str) for column in columns):
         return pa.array(["".join(columns)] * rows, pa.string())
     return columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, "")
+
+
+def _side_by_side(columns: list[Any], rows: int) -> list[Any]:
+    """Return the columns with neighbours whose texts are all of one length, constants among them, made one column."""
+    merged: list[Any] = []
+    run: list[Any] = []
+    for column in [*columns, None]:
+        width = None if column is None else _width(column)
+        if width is not None:
+            run.append((column, width))
+            continue
+        if sum(not isinstance(each, str) for each, _ in run) > 1:
+            merged.append(_rectangle(run, rows))
+        else:
+            merged += [each for each, _ in run]
+        run = []
+        if column is not None:
+            merged.append(column)
+    return merged
+
+
+def _width(column: Any) -> int | None:
+    """Return how many bytes each text of a constant or a column has; `None` if that differs."""
+    if isinstance(column, str):
+        return len(column.encode())
+    if not len(column):
+        return None
+    lengths = np.diff(_bounds(column))
+    width = int(lengths[0])
+    return width if (lengths == width).all() else None
+
+
+def _bounds(column: Any) -> NDArray[np.int32]:
+    return np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1]
+
+
+def _rectangle(run: list[tuple[Any, int]], rows: int) -> Any:
+    template = b"".join(column.encode() if isinstance(column, str) else bytes(width) for column, width in run)
+    text = np.empty((rows, len(template)), dtype=np.uint8)
+    text[:] = np.frombuffer(template, np.uint8)
+    position = 0
+    for column, width in run:
+        if not isinstance(column, str) and width:
+            start = int(_bounds(column)[0])
+            octets = np.frombuffer(column.buffers()[2], np.uint8)[start : start + rows * width]
+            text[:, position : position + width].view(f"V{width}")[:, 0] = octets.view(f"V{width}")
+        position += width
+    return fixed_width_strings(text)
 
 
 def _combinations(run: Iterable[str | Choice]) -> int:
