@@ -115,7 +115,7 @@ class Emulations:
                 raise
             self._queued.append(emulation.id)
             self._start_queued()
-        log.info("emulation accepted", emulation_id=emulation.id, **emulation.request.model_dump())
+        log.info("emulation accepted", emulation_id=emulation.id, **emulation.request.model_dump(mode="json"))
         return emulation, False
 
     def get(self, emulation_id: str) -> Emulation:
@@ -239,6 +239,8 @@ class Emulations:
             seed=emulation.seed,
             started_us=int(started_at * 1e6),
             checkpoint=checkpoint,
+            fraud_share=self._settings.fraud_share,
+            backfill_us=request.backfill_us,
         )
 
     def on_opened(self, transactional_id: str) -> None:
@@ -366,5 +368,5 @@ class Waiters:
 
 def _digest(request: EmulationRequest) -> str:
     """Return a digest of the fields as they were sent: absent and null differ, their order does not matter."""
-    body = json.dumps(request.model_dump(exclude_unset=True), sort_keys=True)
+    body = json.dumps(request.model_dump(mode="json", exclude_unset=True), sort_keys=True)
     return hashlib.sha256(body.encode()).hexdigest()

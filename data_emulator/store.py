@@ -150,7 +150,7 @@ class Store:
                     id=emulation.id,
                     idempotency_key=idempotency_key,
                     body_digest=emulation.body_digest,
-                    request=emulation.request.model_dump(),
+                    request=emulation.request.model_dump(mode="json"),
                     domain=emulation.request.emulation_domain,
                     world_seed=emulation.world_seed,
                     seed=emulation.seed,

@@ -61,7 +61,7 @@ def _city_shares() -> Floats:
 
 
 CITY_SHARES: Final = _city_shares()
-COUNTRY_SHARES: Final[Floats] = np.bincount(COUNTRY_OF_CITY, CITY_SHARES)
+COUNTRY_SHARES: Final[Floats] = np.bincount(COUNTRY_OF_CITY, CITY_SHARES).astype(np.float64)
 _CITY_WEIGHTS: Final = cumulative(CITY_SHARES)
 
 LOCATION: Final = pa.struct(

@@ -21,7 +21,9 @@ _STREETS = 400
 
 @dataclass(frozen=True)
 class NamePools:
-    """Values to pick from, as Arrow string arrays, the countries one after the other: a country's start at ``country * size``.
+    """Values to pick from, as Arrow string arrays, the countries one after the other.
+
+    Those of a country start at ``country * size``.
 
     `first_slugs` and `last_slugs` are the names as they go into an e-mail address.
     """

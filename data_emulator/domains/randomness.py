@@ -95,7 +95,8 @@ def zipf_ranks(uniform: Floats, count: int, exponent: float) -> Index:
     else:
         flatness = 1.0 - exponent
         drawn = (1.0 + uniform * ((count + 1.0) ** flatness - 1.0)) ** (1.0 / flatness)
-    return np.minimum(drawn.astype(np.int64), count) - 1
+    ranks: Index = np.minimum(drawn.astype(np.int64), count) - 1
+    return ranks
 
 
 def zipf_shares(count: int, exponent: float) -> Floats:

@@ -97,7 +97,8 @@ class Transaction(Domain):
         logarithm = AMOUNT_MU + _HABIT_SIGMA * self.world.spending(user) + _PAYMENT_SIGMA * self._amount.normal(index)
         amount = np.exp(logarithm)
         amount[bursts.row] *= _AMOUNT_FACTORS[bursts.scenario]
-        return np.maximum(np.rint(amount * 100), 1) / 100
+        cents: Floats = np.maximum(np.rint(amount * 100), 1)
+        return cents / 100
 
     def _merchants(self, shop: Floats, bursts: FraudRows) -> Index:
         merchant = choose_merchants(shop)

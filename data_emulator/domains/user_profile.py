@@ -18,7 +18,7 @@ _MAIL_HOSTS: Final = pa.array(["example.com", "example.org", "example.net"])
 """Reserved by RFC 2606: no mail to a synthetic user reaches anybody."""
 _MAIL_HOST_WEIGHTS: Final = cumulative(np.array([6.0, 3.0, 1.0]))
 _FIRST_SIGNUP_DAY: Final = 16_436  # 2015-01-01
-_LAST_SIGNUP_DAY: Final = 20_453  # 2025-12-31
+_LAST_SIGNUP_DAY: Final = 19_722  # 2023-12-31
 _DAYS_A_YEAR: Final = 365.25
 _RISK_LEVELS: Final = pa.array(["low", "medium", "high"])
 _COUNTRY_CODES: Final = pa.array([country.code for country in COUNTRIES])

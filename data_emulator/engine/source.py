@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from data_emulator.domains import all_domains
+from data_emulator.domains.backfill import BackfillClock
 from data_emulator.domains.base import EventClock
 from data_emulator.domains.world import world
 from data_emulator.engine.plan import Plan
@@ -20,14 +21,22 @@ UNPACED_STEP_US: Final = 1.0
 """Event time between records that are made as fast as it goes: a million a second, so that none lies in the future."""
 
 
+def _clock(plan: Plan) -> EventClock | BackfillClock:
+    if plan.backfill_us is None:
+        return EventClock(plan.started_us, 1e6 / plan.rate if plan.rate else UNPACED_STEP_US)
+    if plan.records_planned is None:
+        raise ValueError("a backfill needs a known number of records: a rate, or max_records")
+    return BackfillClock(*plan.backfill_us, max(1, plan.records_planned))
+
+
 class RecordSource:
     """Makes an emulation's records, from number ``plan.checkpoint.records`` on."""
 
     def __init__(self, plan: Plan) -> None:
         domain = all_domains()[plan.domain]
         self._plan = plan
-        self._domain = domain(world(plan.world_seed, plan.world_users), plan.seed)
-        self._clock = EventClock(plan.started_us, 1e6 / plan.rate if plan.rate else UNPACED_STEP_US)
+        self._domain = domain(world(plan.world_seed, plan.world_users, plan.fraud_share), plan.seed)
+        self._clock = _clock(plan)
         self._terminator = "\n" if plan.sink == "minio" else ""
         self._block: Records | None = None
         self._taken = 0

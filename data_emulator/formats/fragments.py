@@ -45,7 +45,7 @@ class Choice:
 
     @classmethod
     def of(cls, indices: Any, texts: Texts) -> Choice:
-        """Return the column that shows the texts at `indices`, an Arrow array of integers, and where it is null null."""
+        """Return the column that shows the texts at `indices`, an Arrow array of integers, and ``null`` for null."""
         if indices.null_count:
             indices = pc.fill_null(indices.cast(pa.int64()), len(texts.array) - 1)
         return cls(indices.to_numpy(), texts)
