@@ -103,9 +103,18 @@ def _day_texts(day: Index) -> NDArray[np.bytes_]:
     if not len(day):
         return np.empty(0, dtype="S11")
     first, last = int(day.min()), int(day.max())
-    written = np.arange(first, last + 1) if last - first < len(day) else day
-    texts = np.char.add(np.datetime_as_string(written.astype("datetime64[D]")).astype("S10"), b"T")
-    return np.asarray(texts if written is day else texts.take(day - first), dtype=np.bytes_)
+    if last - first >= len(day):
+        return _written_days(day)
+    return _written_range(first, last).take(day - first)
+
+
+@lru_cache(maxsize=16)
+def _written_range(first: int, last: int) -> NDArray[np.bytes_]:
+    return _written_days(np.arange(first, last + 1))
+
+
+def _written_days(day: Index) -> NDArray[np.bytes_]:
+    return np.char.add(np.datetime_as_string(day.astype("datetime64[D]")).astype("S10"), b"T")
 
 
 def dates(days: Index) -> Any:

@@ -26,6 +26,9 @@ _MOST: Final = np.array([6, 12, 8, 4, 1])
 _MEAN: Final = float((_FEWEST + _MOST).mean() / 2)
 _WIDEST_GAP: Final = 8
 """Payments of others between two of a burst, at most, on average."""
+_AHEAD: Final = 256
+_Members = tuple[Index, Index, Index]
+"""Fraud payments in order: the index, the number of the burst and the scenario of each."""
 
 
 @dataclass(frozen=True)
@@ -58,28 +61,37 @@ class FraudBursts:
             Stream(seed, f"fraud.{field}") for field in ("used", "order", "size", "gap", "start")
         )
         self._within_gap = Stream(seed, "fraud.within-gap")
+        # Payments are mostly asked for in order: those of many windows are found at once, and kept.
+        self._known: _Members = (np.arange(0), np.arange(0), np.arange(0))
+        self._known_from = self._known_to = 0
 
     def among(self, index: Index) -> FraudRows:
         """Return the fraud among the payments with these indexes, in any order."""
         if not self._window or not len(index):
             nothing = np.arange(0)
             return FraudRows(nothing, nothing, nothing)
-        first, last = int(index.min()), int(index.max())
-        together = last - first == len(index) - 1
-        windows = np.arange(first // self._window, last // self._window + 1)
-        if len(windows) > len(index):
-            windows = np.unique(index // self._window)
-        member, burst, scenario = self._members(windows)
-        if together and index[0] == first and (np.diff(index) == 1).all():
-            here = (member >= first) & (member <= last)
-            return FraudRows(member[here] - first, burst[here], scenario[here])
+        first, last = int(index[0]), int(index[-1])
+        if last - first == len(index) - 1 and (index[1:] > index[:-1]).all():
+            member, burst, scenario = self._between(first, last)
+            return FraudRows(member - first, burst, scenario)
+        member, burst, scenario = self._members(np.unique(index // self._window))
         order = np.argsort(index)
         place = np.minimum(np.searchsorted(index, member, sorter=order), len(index) - 1)
         here = index[order[place]] == member
         return FraudRows(order[place[here]], burst[here], scenario[here])
 
-    def _members(self, window: Index) -> tuple[Index, Index, Index]:
-        """Return the index, the burst and the scenario of all fraud payments in these windows."""
+    def _between(self, first: int, last: int) -> _Members:
+        """Return the fraud payments from one index to another, both included."""
+        if not (self._known_from <= first and last < self._known_to):
+            windows = np.arange(first // self._window, max(last // self._window + 1, first // self._window + _AHEAD))
+            self._known = self._members(windows)
+            self._known_from, self._known_to = int(windows[0]) * self._window, (int(windows[-1]) + 1) * self._window
+        start, stop = np.searchsorted(self._known[0], (first, last + 1))
+        member, burst, scenario = self._known
+        return member[start:stop], burst[start:stop], scenario[start:stop]
+
+    def _members(self, window: Index) -> _Members:
+        """Return all fraud payments in these windows, which are in order."""
         window = window[self._used.uniform(window) < self._used_share]
         scenario = self._scenarios(window)
         fewest = _FEWEST[scenario]

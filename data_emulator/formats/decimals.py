@@ -46,8 +46,10 @@ def _cents_texts() -> Any:
 
 def micros(numbers: Floats) -> Any | None:
     """Write Unix times that are whole microseconds, such as ``1795000000.000500``, or return `None`."""
+    if not len(numbers) or not _MICROS_START / 1e6 <= numbers[0] < _MICROS_END / 1e6:
+        return None
     scaled = np.rint(numbers * 1e6)
-    if not len(scaled) or not (scaled.min() >= _MICROS_START and scaled.max() < _MICROS_END):
+    if not (scaled.min() >= _MICROS_START and scaled.max() < _MICROS_END):
         return None
     if (scaled / 1e6 != numbers).any():
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Final
@@ -69,30 +69,33 @@ def texts_of(values: Any, write: Callable[[Any], Any]) -> Texts:
 
 def _identity(values: Any) -> object:
     """Return where an array lies, and what of it is meant: equal for two arrays only if they are the same."""
-    parts: list[object] = [values.type, values.offset, len(values)]
-    if pa.types.is_dictionary(values.type):
-        parts += [_identity(values.indices), _identity(values.dictionary)]
-    elif pa.types.is_struct(values.type):
-        parts += [_identity(values.field(position)) for position in range(values.type.num_fields)]
-        parts.append(values.buffers()[0].address if values.buffers()[0] else 0)
-    else:
-        parts += [buffer.address if buffer else 0 for buffer in values.buffers()]
-    return tuple(parts)
+    kind = values.type
+    if pa.types.is_struct(kind):
+        validity = values.buffers()[0]
+        fields = [(field.name, _identity(values.field(position))) for position, field in enumerate(kind)]
+        return (kind.id, values.offset, len(values), validity.address if validity else 0, *fields)
+    if pa.types.is_dictionary(kind):
+        return (kind.id, _identity(values.indices), _identity(values.dictionary))
+    addresses = [buffer.address if buffer else 0 for buffer in values.buffers()]
+    return (kind.id, values.offset, len(values), *addresses)
 
 
 def joined(parts: list[Part], rows: int) -> Any:
     """Return the parts joined row by row: a string column of so many rows."""
     columns: list[Any] = []
     run: list[str | Choice] = []
+    combinations = 1
     for part in parts:
-        if isinstance(part, str | Choice):
-            if _combinations([*run, part]) > _MAX_COMBINATIONS:
-                columns.append(_combined(run))
-                run = []
-            run.append(part)
-        else:
+        if isinstance(part, pa.Array):
             columns += [_combined(run), part] if run else [part]
-            run = []
+            run, combinations = [], 1
+            continue
+        if isinstance(part, Choice):
+            combinations *= len(part.texts.array)
+            if combinations > _MAX_COMBINATIONS and run:
+                columns.append(_combined(run))
+                run, combinations = [], len(part.texts.array)
+        run.append(part)
     if run:
         columns.append(_combined(run))
     columns = _side_by_side(columns, rows)
@@ -123,12 +126,12 @@ def _side_by_side(columns: list[Any], rows: int) -> list[Any]:
 def _width(column: Any) -> int | None:
     """Return how many bytes each text of a constant or a column has; `None` if that differs."""
     if isinstance(column, str):
-        return len(column.encode())
+        return len(column) if column.isascii() else len(column.encode())
     if not len(column):
         return None
-    lengths = np.diff(_bounds(column))
-    width = int(lengths[0])
-    return width if (lengths == width).all() else None
+    bounds = _bounds(column)
+    width = int(bounds[1] - bounds[0])
+    return width if (bounds[1:] - bounds[:-1] == width).all() else None
 
 
 def _bounds(column: Any) -> NDArray[np.int32]:
@@ -147,14 +150,6 @@ def _rectangle(run: list[tuple[Any, int]], rows: int) -> Any:
             text[:, position : position + width].view(f"V{width}")[:, 0] = octets.view(f"V{width}")
         position += width
     return fixed_width_strings(text)
-
-
-def _combinations(run: Iterable[str | Choice]) -> int:
-    combinations = 1
-    for part in run:
-        if isinstance(part, Choice):
-            combinations *= len(part.texts.array)
-    return combinations
 
 
 def _combined(run: list[str | Choice]) -> Any:

@@ -11,6 +11,7 @@ together. What takes time is the number of columns joined and the numbers writte
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -38,8 +39,14 @@ def encode(batch: pa.RecordBatch, terminator: str) -> Any:
 def _object(fields: list[tuple[str, Any]]) -> list[Part]:
     parts: list[Part] = ["{"]
     for position, (name, column) in enumerate(fields):
-        parts += [("," if position else "") + json.dumps(name) + ":", *_value(name, column)]
+        parts.append(_label(name, first=not position))
+        parts += _value(name, column)
     return [*parts, "}"]
+
+
+@lru_cache(maxsize=1024)
+def _label(name: str, first: bool) -> str:
+    return ("" if first else ",") + json.dumps(name) + ":"
 
 
 def _value(name: str, column: Any) -> list[Part]:
@@ -76,8 +83,8 @@ def _string(column: Any) -> list[Part]:
 def _float(column: Any) -> Any:
     if not column.null_count and pa.types.is_float64(column.type):
         numbers: Floats = column.to_numpy()
-        for written in (cents(numbers), micros(numbers)):
-            if written is not None:
+        for write in (micros, cents):
+            if (written := write(numbers)) is not None:
                 return written
     return _or_null(column.cast(pa.string()))
 
