@@ -41,7 +41,7 @@ def cents(numbers: Floats) -> Any | None:
 
 @lru_cache(maxsize=1)
 def _cents_texts() -> Any:
-    return pa.array(np.arange(_CENTS_END) / 100).cast(pa.string())
+    return pa.array([repr(number / 100) for number in range(_CENTS_END)])
 
 
 def micros(numbers: Floats) -> Any | None:
