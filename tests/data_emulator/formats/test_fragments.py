@@ -44,6 +44,7 @@ def test_combinations_beyond_any_bound_are_right(sizes: tuple[int, ...]) -> None
         parts += [f"{size}:", choice(indices.tolist(), [f"v{number}" for number in range(size)])]
     expected = ["".join(f"{size}:v{i}" for size, i in zip(sizes, row, strict=True)) for row in zip(*drawn, strict=True)]
     assert joined(parts, 1000).to_pylist() == expected
+    assert max(len(texts) for texts, _ in fragments._kept.values()) <= fragments._KEPT_LENGTH + 1
 
 
 def test_columns_of_one_width_may_be_slices() -> None:
@@ -84,10 +85,17 @@ def test_one_memory_read_as_another_type_is_not_taken_for_it() -> None:
     assert encoded(picked(whole.view(pa.float64()))) == whole.view(pa.float64()).to_pylist()
 
 
-def test_memory_used_again_is_not_taken_for_what_lay_there_before() -> None:
-    for number in range(500):  # many more than are kept, so that memory is freed and used again
-        values = [f"{number}-{place}" for place in range(3)]
+@pytest.mark.parametrize("kept", [fragments._KEPT, 100_000])
+def test_memory_used_again_is_not_taken_for_what_lay_there_before(kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fragments, "_KEPT", kept)
+    for number in range(1000):
+        values = [f"{number:04}-{place}" for place in range(3)]
         assert encoded(picked(pa.array(values))) == values
+
+
+def test_what_is_kept_is_bounded() -> None:
+    for number in range(200):
+        encoded(picked(pa.array([f"{number}-{place}" for place in range(3)])))
     assert len(fragments._kept) <= fragments._KEPT
 
 
