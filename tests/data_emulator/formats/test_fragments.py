@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import OrderedDict
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,7 @@ def test_one_memory_read_as_another_type_is_not_taken_for_it() -> None:
 @pytest.mark.parametrize("kept", [fragments._KEPT, 100_000])
 def test_memory_used_again_is_not_taken_for_what_lay_there_before(kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fragments, "_KEPT", kept)
+    monkeypatch.setattr(fragments, "_kept", OrderedDict())
     for number in range(1000):
         values = [f"{number:04}-{place}" for place in range(3)]
         assert encoded(picked(pa.array(values))) == values
