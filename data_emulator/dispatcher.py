@@ -153,10 +153,12 @@ class Dispatcher:
             rate=request.rate,
             max_records=request.max_records,
             world_seed=emulation.world_seed,
-            world_users=self._settings.world_users,
+            world_users=emulation.world_users,
             seed=emulation.seed,
             started_us=int((started_at or emulation.started_at or time.time()) * 1e6),
             checkpoint=checkpoint,
+            fraud_share=emulation.fraud_share,
+            backfill_us=request.backfill_us,
         )
 
     def _go_on(self, transactional_ids: list[str], emulation_ids: list[str]) -> None:

@@ -97,7 +97,7 @@ class Emulations:
                     return known, True
                 raise
             self._dispatcher.add(emulation.id)
-        log.info("emulation accepted", emulation_id=emulation.id, **emulation.request.model_dump())
+        log.info("emulation accepted", emulation_id=emulation.id, **emulation.request.model_dump(mode="json"))
         return emulation, False
 
     def get(self, emulation_id: str) -> Emulation:
@@ -173,6 +173,8 @@ class Emulations:
             body_digest=digest,
             request=request.model_copy(update={"emulation_domain": domain, "compression": compression, "rate": rate}),
             world_seed=seed if given else self._settings.world_seed,
+            world_users=self._settings.world_users,
+            fraud_share=self._settings.fraud_share,
             seed=seed,
             state=State.QUEUED,
             error=None,
@@ -207,5 +209,5 @@ class Emulations:
 
 def _digest(request: EmulationRequest) -> str:
     """Return a digest of the fields as they were sent: absent and null differ, their order does not matter."""
-    body = json.dumps(request.model_dump(exclude_unset=True), sort_keys=True)
+    body = json.dumps(request.model_dump(mode="json", exclude_unset=True), sort_keys=True)
     return hashlib.sha256(body.encode()).hexdigest()

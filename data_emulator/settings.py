@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from data_emulator.domains.fraud import MAX_FRAUD_SHARE
+from data_emulator.domains.world import DEFAULT_FRAUD_SHARE
 from data_emulator.errors import ConfigurationError
 
 
@@ -55,6 +57,10 @@ class Settings(BaseSettings):
     )
     world_seed: Annotated[int, Field(description="seed of the world of users")] = 20
     world_users: Annotated[int, Field(ge=1, le=10_000_000, description="active users in a world")] = 10_000
+
+    fraud_share: Annotated[float, Field(ge=0, le=MAX_FRAUD_SHARE, description="share of payments that are fraud")] = (
+        DEFAULT_FRAUD_SHARE
+    )
 
     workers: Annotated[int, Field(ge=1, le=256, description="processes that generate")] = os.cpu_count() or 1
     max_running: Annotated[int, Field(ge=1, description="emulations at once; more of them queue")] = 200

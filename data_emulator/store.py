@@ -33,6 +33,8 @@ _emulations = sa.Table(
     sa.Column("request", sa.JSON, nullable=False, comment="as it is carried out: defaults filled in"),
     sa.Column("domain", sa.String(255), nullable=False, index=True),
     sa.Column("world_seed", sa.BigInteger, nullable=False),
+    sa.Column("world_users", sa.BigInteger, nullable=False),
+    sa.Column("fraud_share", sa.Double, nullable=False),
     sa.Column("seed", sa.BigInteger, nullable=False),
     sa.Column("schema_id", sa.BigInteger, comment="what the schema registry calls the schema of the records"),
     sa.Column("state", sa.String(16), nullable=False, index=True),
@@ -107,6 +109,8 @@ class Emulation:
     body_digest: str
     request: EmulationRequest
     world_seed: int
+    world_users: int
+    fraud_share: float
     seed: int
     state: State
     error: str | None
@@ -163,9 +167,11 @@ class Store:
                     id=emulation.id,
                     idempotency_key=idempotency_key,
                     body_digest=emulation.body_digest,
-                    request=emulation.request.model_dump(),
+                    request=emulation.request.model_dump(mode="json"),
                     domain=emulation.request.emulation_domain,
                     world_seed=emulation.world_seed,
+                    world_users=emulation.world_users,
+                    fraud_share=emulation.fraud_share,
                     seed=emulation.seed,
                     schema_id=emulation.schema_id,
                     state=emulation.state,
@@ -397,6 +403,8 @@ def _emulation(row: Row[Any]) -> Emulation:
         body_digest=row.body_digest,
         request=EmulationRequest.model_validate(row.request),
         world_seed=row.world_seed,
+        world_users=row.world_users,
+        fraud_share=row.fraud_share,
         seed=row.seed,
         state=State(row.state),
         error=row.error,

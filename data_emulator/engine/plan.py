@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from data_emulator.domains.world import DEFAULT_FRAUD_SHARE
 from data_emulator.sinks.base import PartitionWritten
 
 _BLOCK_RECORDS: Final = 4096
@@ -46,6 +47,9 @@ class Plan:
     :param seed: what the records are computed from.
     :param started_us: the time of record 0, in microseconds since the Unix epoch.
     :param checkpoint: where to go on.
+    :param fraud_share: share of payments that are fraud.
+    :param backfill_us: start and end of the range in the past that the records are spread over, in microseconds since
+        the Unix epoch; how many there will be is known then. `None`: they happen while they are emulated.
     """
 
     emulation_id: str
@@ -64,6 +68,8 @@ class Plan:
     compression: str = "none"
     schema_id: int | None = None
     checkpoint: Checkpoint = Checkpoint()
+    fraud_share: float = DEFAULT_FRAUD_SHARE
+    backfill_us: tuple[int, int] | None = None
 
     def records_due(self, elapsed_s: float) -> int | None:
         """Return how many records should be out after this long; `None`: as many as possible, there is no bound."""

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from data_emulator.domains import all_domains
+from data_emulator.domains.backfill import BackfillClock
 from data_emulator.domains.base import EventClock
 from data_emulator.domains.world import world
 from data_emulator.engine.plan import Plan
@@ -24,14 +25,22 @@ UNPACED_STEP_US: Final = 1.0
 SAMPLE_START_US: Final = 1_750_000_000_000_000
 
 
+def _clock(plan: Plan) -> EventClock | BackfillClock:
+    if plan.backfill_us is None:
+        return EventClock(plan.started_us, 1e6 / plan.rate if plan.rate else UNPACED_STEP_US)
+    if plan.records_planned is None:
+        raise ValueError("a backfill needs a known number of records: a rate, or max_records")
+    return BackfillClock(*plan.backfill_us, max(1, plan.records_planned))
+
+
 class RecordSource:
     """Makes an emulation's records, from number ``plan.checkpoint.records`` on."""
 
     def __init__(self, plan: Plan) -> None:
         domain = all_domains()[plan.domain]
         self._plan = plan
-        self._domain = domain(world(plan.world_seed, plan.world_users), plan.seed)
-        self._clock = EventClock(plan.started_us, 1e6 / plan.rate if plan.rate else UNPACED_STEP_US)
+        self._domain = domain(world(plan.world_seed, plan.world_users, plan.fraud_share), plan.seed)
+        self._clock = _clock(plan)
         self.schema = envelope_schema(domain.schema)
         self._terminator = "\n" if plan.sink == "minio" else ""
         self._prefix = b"" if plan.schema_id is None else confluent_prefix(plan.schema_id)

@@ -170,7 +170,7 @@ def _die_if_failed(task: asyncio.Task[None]) -> None:
 def warm_up(settings: Settings) -> None:
     """Make what all emulations share, so that the first one does not start late."""
     name_pools()
-    world(settings.world_seed, settings.world_users)
+    world(settings.world_seed, settings.world_users, settings.fraud_share)
 
 
 def _defect(error: Exception) -> Outcome:

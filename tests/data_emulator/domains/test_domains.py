@@ -33,9 +33,9 @@ FIELDS = {
     "risk_level",
     "device-log": "log_id, user_id, device_id, device_type, os, ip_address, location, user_agent, login_timestamp, "
     "logout_timestamp",
-    "transaction": "transaction_id, user_id, amount, currency, merchant, timestamp, location, is_fraud",
+    "transaction": "transaction_id, user_id, amount, currency, merchant, timestamp, location, is_fraud, fraud_scenario",
 }
-"""As the wire contract lists them."""
+"""As the wire contract lists them, and the label of fraud's scenario."""
 
 
 def domain(name: str, seed: int = 7, world_seed: int = SEED) -> Domain:

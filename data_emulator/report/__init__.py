@@ -1,0 +1,1 @@
+"""How realistic the records of a domain are: checks with bounds, and a page that shows them."""
