@@ -64,6 +64,7 @@ class RunningService:
             **environment,
         }
         self.process: subprocess.Popen[bytes] | None = None
+        self._sessions: list[Session] = []
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60, trust_env=False)
 
     def start(self) -> None:
@@ -77,7 +78,7 @@ class RunningService:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._session = Session.led_by(self.process.pid)
+        self._sessions.append(Session.led_by(self.process.pid))
         wait_until(self._answers, "the service answers")
 
     def _answers(self) -> bool:
@@ -111,8 +112,8 @@ class RunningService:
                     os.kill(pid, signal.SIGKILL)
 
     def pids(self) -> list[int]:
-        """Return all processes of its session: the service and its workers."""
-        return sessions.members(self._session)
+        """Return the processes of all its starts that still run: the service and its workers."""
+        return [pid for session in self._sessions for pid in sessions.members(session)]
 
     def output(self) -> str:
         """Return all that it has written to standard output and standard error."""
