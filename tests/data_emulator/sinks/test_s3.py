@@ -27,6 +27,7 @@ pytestmark = pytest.mark.integration
 
 BUCKET = "sink-tests"
 MIB = 2**20
+NEW = Checkpoint()
 
 
 def encoded(values: list[bytes]) -> Records:
@@ -46,7 +47,7 @@ def sink(
     max_records: int | None = None,
     header: bytes = b"",
     timeout_s: float = 20,
-    checkpoint: Checkpoint = Checkpoint(),
+    checkpoint: Checkpoint = NEW,
 ) -> tuple[S3Sink, str]:
     prefix = str(uuid.uuid4())
     opened = S3Sink(
