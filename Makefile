@@ -6,11 +6,11 @@ UV := $(BIN)/uv
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test test-kafka test-unit check format lock clean
+.PHONY: help install demo up down test test-kafka test-unit bench-generate check format lock clean
 
 help: ## show this help
 	@echo "Lakehouse Lab Data Emulator. Start with 'make demo'."
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## create .venv with exactly what requirements.lock pins
 
@@ -39,6 +39,9 @@ test-kafka: $(INSTALLED) ## run the tests on Apache Kafka; needs Java 17 and Mav
 
 test-unit: $(INSTALLED) ## run the tests that need no server
 	@$(BIN)/python -m pytest -m "not integration and not e2e and not kafka"
+
+bench-generate: $(INSTALLED) ## measure how fast records are generated and encoded, beside Faker, Mimesis and numpy
+	@$(BIN)/python -m benchmarks.generate
 
 check: $(INSTALLED) ## lint (ruff), type-check (mypy --strict) and hold the architecture (import-linter)
 	@$(BIN)/ruff check .
