@@ -6,6 +6,7 @@ of them; so neither a database nor a secrets backend is touched.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,10 @@ def dag_files() -> list[Path]:
 
 
 @pytest.fixture
-def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Answer for Airflow's Variables and Connections."""
+def stand_ins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Answer for Airflow's Variables and Connections, and keep Airflow out of the home folder."""
+    if "AIRFLOW_HOME" not in os.environ:
+        monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
     from airflow.sdk import BaseHook, Connection, Variable
 
     def variable(key: str, default: Any = None, deserialize_json: bool = False) -> Any:

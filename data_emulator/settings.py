@@ -23,7 +23,9 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     token: Annotated[SecretStr | None, Field(description="bearer token that every request must carry")] = None
     insecure: Annotated[bool, Field(description="listen beyond loopback without a token")] = False
-    database_url: Annotated[str, Field(description="SQLAlchemy URL of the state")] = "sqlite:///data-emulator.db"
+    database_url: Annotated[
+        str, Field(description="SQLAlchemy URL of the state", repr=False)  # it may hold a password
+    ] = "sqlite:///data-emulator.db"
 
     s3_endpoint: Annotated[str | None, Field(description="URL of the S3 API; unset, Amazon's")] = None
     s3_access_key_id: SecretStr | None = None
@@ -39,6 +41,11 @@ class Settings(BaseSettings):
         Literal["exactly-once", "at-least-once"],
         Field(description="with transactions, or without for brokers that have none worth the name"),
     ] = "exactly-once"
+    schema_registry_url: Annotated[
+        str | None, Field(description="Confluent-compatible schema registry, for Avro in Kafka; no credentials in it")
+    ] = None
+    schema_registry_user: str | None = None
+    schema_registry_password: SecretStr | None = None
     commit_interval_s: Annotated[float, Field(gt=0, le=30, description="time between two commits to Kafka")] = 0.5
     sink_timeout_s: Annotated[float, Field(gt=0, description="how long one write may go unacknowledged")] = 30.0
     sink_outage_s: Annotated[
@@ -58,6 +65,9 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=256, description="processes that generate")] = os.cpu_count() or 1
     max_running: Annotated[int, Field(ge=1, description="emulations at once; more of them queue")] = 200
     max_queued: Annotated[int, Field(ge=0, description="emulations waiting; more of them get 429")] = 1000
+    max_memory_mb: Annotated[
+        int, Field(ge=64, description="memory, in MiB, for the buffers of running emulations; more of them queue")
+    ] = 4096
     max_body_bytes: Annotated[int, Field(ge=1024)] = 65_536
     max_wait_s: Annotated[float, Field(ge=0, description="longest long poll that is granted")] = 60.0
 

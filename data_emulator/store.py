@@ -11,9 +11,11 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from data_emulator.engine.messages import Report
 from data_emulator.engine.plan import Checkpoint
+from data_emulator.errors import ConfigurationError
 from data_emulator.sinks.base import ObjectWritten, PartitionWritten
 from data_emulator.sinks.kafka_probe import Place
 from data_emulator.sinks.kafka_writer import Transaction
@@ -32,11 +34,13 @@ _emulations = sa.Table(
     sa.Column("domain", sa.String(255), nullable=False, index=True),
     sa.Column("world_seed", sa.BigInteger, nullable=False),
     sa.Column("seed", sa.BigInteger, nullable=False),
+    sa.Column("schema_id", sa.BigInteger, comment="what the schema registry calls the schema of the records"),
     sa.Column("state", sa.String(16), nullable=False, index=True),
     sa.Column("error", sa.Text),
     sa.Column("created_at", sa.Double, nullable=False, comment="Unix seconds, as all times here"),
     sa.Column("started_at", sa.Double),
     sa.Column("ended_at", sa.Double),
+    sa.Column("cancel_requested", sa.Boolean, nullable=False, default=False),
     sa.Column("elapsed_s", sa.Double, nullable=False, default=0.0, comment="how long it has been emulating"),
     sa.Column("records", sa.BigInteger, nullable=False, default=0),
     sa.Column("bytes", sa.BigInteger, nullable=False, default=0),
@@ -97,7 +101,7 @@ def _forget_prepared(transactional_id: str) -> sa.Update:
 
 @dataclass(frozen=True)
 class Emulation:
-    """An emulation as stored. Times are Unix seconds."""
+    """An emulation as stored. Times are Unix seconds; `schema_id` is of the schema registry, for Avro in Kafka."""
 
     id: str
     body_digest: str
@@ -110,22 +114,31 @@ class Emulation:
     started_at: float | None
     ended_at: float | None
     elapsed_s: float
+    cancel_requested: bool
     records: int
     bytes: int
+    schema_id: int | None = None
 
 
 class Store:
     """The database. Every method is one transaction, safe to call from any thread.
 
     :param url: SQLAlchemy URL.
+    :raises ConfigurationError: when there is no such kind of database, or this one cannot be opened.
     """
 
     def __init__(self, url: str) -> None:
-        self._engine = sa.create_engine(url)
+        try:
+            self._engine = sa.create_engine(url)
+        except (ArgumentError, ImportError) as error:  # ImportError: the database's driver is not installed
+            raise ConfigurationError(f"DATA_EMULATOR_DATABASE_URL: {error}") from None
         self._writing = threading.Lock()  # SQLite has one writer: waiting here beats its busy handler's sleeps
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _configure_sqlite)
-        _metadata.create_all(self._engine)
+        try:
+            _metadata.create_all(self._engine)
+        except DBAPIError as error:
+            raise ConfigurationError(f"DATA_EMULATOR_DATABASE_URL: {error.orig}") from None
 
     def close(self) -> None:
         """Close all connections."""
@@ -154,6 +167,7 @@ class Store:
                     domain=emulation.request.emulation_domain,
                     world_seed=emulation.world_seed,
                     seed=emulation.seed,
+                    schema_id=emulation.schema_id,
                     state=emulation.state,
                     created_at=emulation.created_at,
                 )
@@ -211,6 +225,13 @@ class Store:
                 _emulations.update()
                 .where(_emulations.c.id == emulation_id)
                 .values(state=State.PROCESSING, started_at=started_at)
+            )
+
+    def request_cancel(self, emulation_id: str) -> None:
+        """Note that an emulation is to end as cancelled, whoever runs it."""
+        with self._write() as connection:
+            connection.execute(
+                _emulations.update().where(_emulations.c.id == emulation_id).values(cancel_requested=True)
             )
 
     def end(self, emulation_ids: Iterable[str], state: State, error: str | None) -> None:
@@ -383,6 +404,8 @@ def _emulation(row: Row[Any]) -> Emulation:
         started_at=row.started_at,
         ended_at=row.ended_at,
         elapsed_s=row.elapsed_s,
+        cancel_requested=row.cancel_requested,
         records=row.records,
         bytes=row.bytes,
+        schema_id=row.schema_id,
     )

@@ -17,7 +17,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from data_emulator.formats.catalog import FORMATS
+
 MAX_TIMEOUT_S = 7 * 24 * 3600
+MAX_RECORDS = 10**15
 MAX_CHUNK_BYTES = 5 * 2**30
 """The largest object that S3 takes whole; one upload in parts may be larger."""
 
@@ -50,7 +53,16 @@ class EmulationRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     emulator_sync: Annotated[str, Field(description="The sink: `minio` (any S3 store) or `kafka`.", examples=["minio"])]
-    format_type: Annotated[str, Field(description="`json` (one record a line) or `csv`.", examples=["json"])]
+    format_type: Annotated[
+        str,
+        Field(
+            description="What objects in S3 are: "
+            + "; ".join(f"`{each.name}`, {each.description}" for each in FORMATS.values())
+            + ". A Kafka message is one record: in `json`; in `csv` without the header; in `avro` where the service "
+            "has a schema registry; never in `parquet`.",
+            examples=["json"],
+        ),
+    ]
     sync_type: Annotated[
         str,
         Field(
@@ -60,19 +72,39 @@ class EmulationRequest(BaseModel):
         ),
     ]
     max_chunk_size: Annotated[
-        int, Field(ge=1, le=MAX_CHUNK_BYTES, description="Bytes, for `chunked`.", examples=[1024])
+        int,
+        Field(
+            ge=1,
+            le=MAX_CHUNK_BYTES,
+            description="Bytes, for `chunked`: of the encoded records before compression, or, in `parquet`, of the "
+            "object, about.",
+            examples=[1024],
+        ),
     ]
     emulation_domain: Annotated[str, Field(description="What to emulate; see `/domains`.", examples=["transaction"])]
     timeout: Annotated[
         int, Field(ge=0, le=MAX_TIMEOUT_S, description="How long to emulate, in seconds.", examples=[60])
     ]
+    compression: Annotated[
+        str | None,
+        Field(
+            description="Of objects in S3. "
+            + "; ".join(
+                f"`{each.name}`: " + ", ".join(f"`{name}`" for name in each.compressions) for each in FORMATS.values()
+            )
+            + "; the first is the one of a request that names none. Not for Kafka, whose producer compresses anyway.",
+            examples=[None],
+        ),
+    ] = None
     rate: Annotated[
         float | None,
         Field(
             gt=0, le=1e9, description="Records a second; `null` is as fast as it goes; absent, the service's default."
         ),
     ] = None
-    max_records: Annotated[int | None, Field(ge=1, description="End after this many records, if time allows.")] = None
+    max_records: Annotated[
+        int | None, Field(ge=1, le=MAX_RECORDS, description="End after this many records, if time allows.")
+    ] = None
     seed: Annotated[
         int | None,
         Field(
@@ -241,12 +273,16 @@ class Manifest(BaseModel):
 
 
 class DomainDescription(BaseModel):
-    """A domain that can be emulated. `record` is the JSON Schema of a record, envelope and all."""
+    """A domain that can be emulated. `record` is the JSON Schema of a record, envelope and all.
+
+    `formats` are those of objects in S3, each with the compressions that it can have, the usual one first.
+    """
 
     name: str
     destination: str
     description: str
     record: dict[str, Any]
+    formats: dict[str, list[str]]
 
 
 class Problem(BaseModel):

@@ -61,20 +61,18 @@ def environment_example() -> dict[str, str]:
 
 def needed_by(extra: str) -> set[str]:
     """Everything that an extra brings, as the installed packages' metadata have it."""
-    found: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     waiting = [(DISTRIBUTION, extra)]
     while waiting:
-        name, of_extra = waiting.pop()
-        for text in importlib.metadata.requires(name) or []:
-            requirement = Requirement(text)
-            if requirement.marker and not requirement.marker.evaluate({"extra": of_extra}):
-                continue
-            needed = canonicalize_name(requirement.name)
-            for each in requirement.extras or {""}:
-                if needed not in found or each:
-                    waiting.append((needed, each))
-            found.add(needed)
-    return found
+        package = waiting.pop()
+        if package in seen:
+            continue
+        seen.add(package)
+        name, of_extra = package
+        for requirement in map(Requirement, importlib.metadata.requires(name) or []):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": of_extra}):
+                waiting += [(canonicalize_name(requirement.name), each) for each in requirement.extras or {""}]
+    return {name for name, _ in seen} - {DISTRIBUTION}
 
 
 class TestDependencies:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -39,8 +41,12 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        # Pydantic's `url` and `ctx` objects are left out where they are not plain data.
-        return problem(422, "Invalid request", jsonable_encoder(error.errors(), custom_encoder={Exception: str}))
+        # The input is shown as it came, but for what JSON cannot hold: an exception in pydantic's `ctx`, NaN, Infinity.
+        encoders: dict[Any, Callable[[Any], Any]] = {
+            Exception: str,
+            float: lambda number: number if math.isfinite(number) else str(number),
+        }
+        return problem(422, "Invalid request", jsonable_encoder(error.errors(), custom_encoder=encoders))
 
     @app.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> JSONResponse:

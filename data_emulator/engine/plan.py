@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from data_emulator.domains.world import DEFAULT_FRAUD_SHARE
 from data_emulator.sinks.base import PartitionWritten
+
+_BLOCK_RECORDS: Final = 4096
+_UPLOAD_BYTES: Final = 32 * 2**20
+_ROW_GROUP_RECORDS: Final = 65_536
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class Plan:
 
     :param sink: ``minio`` or ``kafka``, as on the wire.
     :param sync_type: ``grouped``, ``chunked``, or anything else for one object a record.
+    :param compression: of objects in S3, one that the format has.
+    :param schema_id: what the schema registry calls the records' schema; `None` where there is none.
     :param max_chunk_size: bytes an object, for ``chunked``.
     :param duration_s: how long to emulate.
     :param rate: records a second; `None`: as fast as it goes.
@@ -49,7 +55,7 @@ class Plan:
     emulation_id: str
     domain: str
     sink: Literal["minio", "kafka"]
-    format: Literal["json", "csv"]
+    format: Literal["json", "csv", "parquet", "avro"]
     sync_type: str
     max_chunk_size: int
     duration_s: int
@@ -59,6 +65,8 @@ class Plan:
     world_users: int
     seed: int
     started_us: int
+    compression: str = "none"
+    schema_id: int | None = None
     checkpoint: Checkpoint = Checkpoint()
     fraud_share: float = DEFAULT_FRAUD_SHARE
     backfill_us: tuple[int, int] | None = None
@@ -69,6 +77,21 @@ class Plan:
         if self.max_records is None:
             return due
         return self.max_records if due is None else min(due, self.max_records)
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory that its buffers may take: a block of records; in S3 the parts of an object on their way; in
+        Parquet a row group.
+
+        Estimated at 1 KiB a record, encoded or as columns, and half of that in a row group.
+        """
+        planned = self.records_planned
+        records = 3 * _BLOCK_RECORDS if planned is None else 3 * min(_BLOCK_RECORDS, planned)
+        if self.sink == "minio":
+            records += _UPLOAD_BYTES // 1024 if planned is None else min(_UPLOAD_BYTES // 1024, planned)
+        if self.format == "parquet":
+            records += (_ROW_GROUP_RECORDS if planned is None else min(_ROW_GROUP_RECORDS, planned)) // 2
+        return 1024 * records
 
     @property
     def records_planned(self) -> int | None:

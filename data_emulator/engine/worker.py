@@ -14,6 +14,7 @@ from data_emulator.domains import all_domains
 from data_emulator.domains.people import name_pools
 from data_emulator.domains.world import world
 from data_emulator.engine.messages import Opened, Prepared, Proceed, Report, Reports, Shutdown, Start, Stop
+from data_emulator.engine.objects import layout
 from data_emulator.engine.plan import Plan
 from data_emulator.engine.run import Outcome, Run
 from data_emulator.engine.source import RecordSource
@@ -126,10 +127,7 @@ class Worker:
         return s3.S3Sink(
             s3.open_bucket(self._settings, destination, s3.write_timeout(self._settings)),
             prefix=plan.emulation_id,
-            extension=plan.format,
-            header=source.header(),
-            max_object_bytes=plan.max_chunk_size if plan.sync_type == "chunked" else None,
-            max_object_records=None if plan.sync_type in ("grouped", "chunked") else 1,
+            layout=layout(plan, source),
             checkpoint=plan.checkpoint,
         )
 

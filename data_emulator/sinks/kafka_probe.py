@@ -7,7 +7,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from data_emulator.settings import Settings
 from data_emulator.sinks.kafka import client_config
@@ -60,6 +61,24 @@ def was_committed(settings: Settings, place: Place) -> bool:
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no word of {place} in {_LONGEST_S:g} s"))
     finally:
         consumer.close()
+
+
+def is_visible(admin: AdminClient, topic: str, next_offsets: dict[int, int], timeout_s: float) -> bool:
+    """Tell whether readers of committed records can read each partition up to, not including, this offset. Blocks.
+
+    The broker may still be marking a transaction's partitions when it has confirmed the commit.
+
+    :raises confluent_kafka.KafkaException: when the broker cannot be reached in time.
+    """
+    ends = admin.list_offsets(
+        {
+            TopicPartition(topic, partition): OffsetSpec.latest()  # type: ignore[no-untyped-call]
+            for partition in next_offsets
+        },
+        isolation_level=IsolationLevel.READ_COMMITTED,
+        request_timeout=timeout_s,
+    )
+    return all(end.result().offset >= next_offsets[place.partition] for place, end in ends.items())
 
 
 def end_transaction(settings: Settings, transactional_id: str, timeout_s: float) -> None:

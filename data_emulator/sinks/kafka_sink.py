@@ -83,11 +83,13 @@ class KafkaSink(Sink):
             raise self._error
 
     async def finish(self) -> None:
-        """Wait until all is final."""
+        """Wait until all is final, and can be read."""
         if not self._settled.is_set():
             self._writer.commit_soon()
             await self._settled.wait()
         self._raise_if_failed()
+        ends = {each.partition: each.next_offset for each in self._final.values()}
+        await self._writer.wait_until_visible(self.topic, ends)
 
     async def roll_back(self) -> int:
         """Wait until the writer has settled what is pending, and go on behind what is final."""

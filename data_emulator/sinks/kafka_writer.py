@@ -14,16 +14,18 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from confluent_kafka import KafkaException, Producer
+from confluent_kafka.admin import AdminClient
 
 from data_emulator.errors import SinkError
 from data_emulator.settings import Settings
 from data_emulator.sinks.base import PartitionWritten
 from data_emulator.sinks.kafka import client_config
-from data_emulator.sinks.kafka_probe import Place, was_committed
+from data_emulator.sinks.kafka_probe import Place, is_visible, was_committed
 
 if TYPE_CHECKING:
     from data_emulator.sinks.kafka_sink import KafkaSink
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 _CALL_TIMEOUT_S: Final = 10.0
 _FULL_PAUSE_S: Final = 0.002
 _RETRY_PAUSE_S: Final = 1.0
+_VISIBLE_PAUSE_S: Final = 0.05
 _BATCH_RECORDS: Final = 1000
 """Messages handed over at a time. In between, answers of the broker are taken in, and others get their turn."""
 _TRANSACTION_TIMEOUT_S: Final = 60
@@ -183,6 +186,27 @@ class KafkaWriter:
                     raise SinkError(f"Kafka topic {topic}: {refused}")
                 self._connected.poll(0)
                 await asyncio.sleep(_FULL_PAUSE_S if batch else 0)
+
+    async def wait_until_visible(self, topic: str, next_offsets: dict[int, int]) -> None:
+        """Wait until what was committed can be read, up to these offsets; without transactions it can be at once.
+
+        :raises SinkError: when the broker is away.
+        """
+        if self._transactional_id is None or not next_offsets:
+            return
+        deadline = time.monotonic() + self._settings.sink_timeout_s
+        while time.monotonic() < deadline:
+            try:
+                if await asyncio.to_thread(is_visible, self._admin, topic, next_offsets, _CALL_TIMEOUT_S):
+                    return
+            except KafkaException as error:
+                raise SinkError(f"Kafka topic {topic}: {error.args[0].str()}") from None
+            await asyncio.sleep(_VISIBLE_PAUSE_S)
+        raise SinkError(f"Kafka topic {topic}: committed records stay hidden: another transaction has been left open")
+
+    @cached_property
+    def _admin(self) -> AdminClient:
+        return AdminClient(client_config(self._settings))
 
     async def partition_count(self, topic: str) -> int:
         """Return how many partitions a topic has.

@@ -20,6 +20,7 @@ class Interrupted(BaseException):
 def interrupts_raise() -> Iterator[None]:
     """Within, the first signal raises Interrupted in the main thread; later ones cannot disturb the cleaning up.
 
+    After an interruption the signals stay ignored, for the process is about to exit, and with the status of the first.
     Must be entered in the main thread.
     """
     raised = False
@@ -35,4 +36,4 @@ def interrupts_raise() -> Iterator[None]:
         yield
     finally:
         for number, handler in previous.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if raised else handler)

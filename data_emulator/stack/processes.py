@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -19,6 +20,10 @@ from data_emulator.stack.sessions import Session
 _POLL_INTERVAL_S = 0.1
 _LOG_TAIL_LINES = 20
 _LOG_TAIL_BYTES = 16_384
+# A child begins when it is told that the guard knows of it. When this process dies before that, the child just ends.
+_GATE = 'read -r _ && exec "$@" </dev/null'
+# As uvicorn, tansu and weed put it.
+_PORT_TAKEN = re.compile(r"address (already )?in use|port \d+ .* is not available", re.IGNORECASE)
 
 
 class StackError(Exception):
@@ -26,13 +31,14 @@ class StackError(Exception):
 
 
 class ServerDiedError(StackError):
-    """A server ended while it was being started; `log_tail` holds the last lines it logged."""
+    """A server ended while it was being started; `port_taken` tells whether another program has one of its ports."""
 
     def __init__(self, name: str, returncode: int, log_path: Path) -> None:
-        self.log_tail = read_tail(log_path)
+        log_tail = read_tail(log_path)
+        self.port_taken = _PORT_TAKEN.search(log_tail) is not None
         super().__init__(
             f"{name} ended with exit status {returncode} while it was starting. The end of its log, {log_path}:\n"
-            f"{self.log_tail}"
+            f"{log_tail}"
         )
 
 
@@ -136,18 +142,22 @@ class Supervisor:
         with self._lock, command.log_path.open("ab") as log:
             if self._stopped.is_set():
                 raise StoppedError(f"{command.name} was not started: the stack is stopping")
-            process = subprocess.Popen(  # noqa: S603 - what the stack itself composed, and no shell
-                command.argv,
-                stdin=subprocess.DEVNULL,
+            process = subprocess.Popen(  # noqa: S603 - what the stack itself composed
+                ("/bin/sh", "-c", _GATE, command.name, *command.argv),
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=_environment(command),
                 cwd=command.cwd,
                 start_new_session=True,
             )
-            child = Child(command.name, Session.led_by(process.pid), command.log_path, command.outlives_others, process)
+            session = Session.led_by(process.pid)
+            child = Child(command.name, session, command.log_path, command.outlives_others, process)
             self._children.append(child)
             self._record()
+            if process.stdin is not None:
+                _write_line(process.stdin, "go")
+                _close(process.stdin)
         return child
 
     def run(self, command: Command, *, timeout_s: float) -> None:
@@ -184,7 +194,7 @@ class Supervisor:
         for last in (False, True):
             self._end([child for child in children if child.outlives_others is last], grace_s)
         if self._guard is not None and self._guard.stdin is not None:
-            self._guard.stdin.close()  # With no session left to end, the guard ends at once.
+            _close(self._guard.stdin)  # With no session left to end, the guard ends at once.
             self._guard.wait()
 
     def _end(self, children: list[Child], grace_s: float) -> None:
@@ -219,8 +229,8 @@ class Recorded:
     session: Session
 
     def is_running(self) -> bool:
-        """Tell whether it, or anything that it started, still runs."""
-        return bool(sessions.members(self.session))
+        """Tell whether the process itself, not only a child of it, still runs."""
+        return self.session.id in sessions.members(self.session)
 
 
 def recorded(state_path: Path) -> list[Recorded]:
@@ -235,7 +245,7 @@ def recorded(state_path: Path) -> list[Recorded]:
 
 def stop_recorded(state_path: Path, *, grace_s: float = 10) -> list[str]:
     """End what is recorded in `state_path`, remove the file, and return the names of what was still running."""
-    running = [entry for entry in recorded(state_path) if entry.is_running()]
+    running = [entry for entry in recorded(state_path) if sessions.members(entry.session)]
     for last in (False, True):
         sessions.end([entry.session for entry in running if entry.outlives_others is last], grace_s=grace_s)
     state_path.unlink(missing_ok=True)
@@ -258,9 +268,14 @@ def _reap(children: list[Child]) -> None:
 
 
 def _write_line(stream: IO[bytes], line: str) -> None:
-    with contextlib.suppress(BrokenPipeError):  # Someone killed the guard; what it guards is still ended by us.
+    with contextlib.suppress(BrokenPipeError):  # The reader was killed; that is noticed where it matters.
         stream.write(line.encode() + b"\n")
         stream.flush()
+
+
+def _close(stream: IO[bytes]) -> None:
+    with contextlib.suppress(BrokenPipeError):  # It tries once more to write what it could not.
+        stream.close()
 
 
 def _environment(command: Command) -> dict[str, str]:

@@ -113,9 +113,9 @@ class Display:
 
 def _table(progress: Sequence[DomainProgress]) -> Table:
     table = Table()
-    for heading in ("domain", "Airflow task", "emulation"):
-        table.add_column(heading, min_width=14, no_wrap=True)
-    for heading in ("records so far", "of its time"):
+    for heading, width in (("domain", 14), ("Airflow task", 14), ("emulation", 10)):
+        table.add_column(heading, min_width=width, no_wrap=True)
+    for heading in ("records so far", "done"):
         table.add_column(heading, justify="right", no_wrap=True)
     for domain in progress:
         figures = (f"{domain.records:,}", f"{domain.percent:.0f}%") if domain.emulation else ("", "")

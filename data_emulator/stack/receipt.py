@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import httpx
-from rich import box
 from rich.table import Table
 
 from data_emulator.settings import Settings
@@ -67,11 +66,11 @@ def compare(manifest: Manifest, counted: Counted) -> Iterator[str]:
 
 def print_receipts(receipts: Sequence[Receipt]) -> bool:
     """Print the table, and what is wrong. Return whether nothing is."""
-    table = Table(box=box.HORIZONTALS, pad_edge=False)
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for heading in ("receipt", ""):
         table.add_column(heading, no_wrap=True)
-    for heading in ("objects or partitions", "records", "bytes", ""):
-        table.add_column(heading, justify="right")
+    for heading in ("objects or\npartitions", "records", "bytes", ""):
+        table.add_column(heading, justify="right", no_wrap=True)
     for receipt in receipts:
         manifest, counted, totals = receipt.manifest, receipt.counted, receipt.manifest.totals
         in_s3 = manifest.sink == "s3"
@@ -90,7 +89,6 @@ def print_receipts(receipts: Sequence[Receipt]) -> bool:
             _places(totals.objects if in_s3 else totals.partitions, in_s3),
             f"{totals.records:,}",
             f"{totals.bytes:,}",
-            end_section=True,
         )
     console.print(table)
     for receipt in receipts:

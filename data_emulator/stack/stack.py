@@ -77,7 +77,7 @@ class Stack:
             try:
                 return self._start(say)
             except ServerDiedError as error:
-                if not attempts_left or "address already in use" not in error.log_tail.lower():
+                if not (attempts_left and error.port_taken):
                     raise
                 say("a port was taken by another program; starting again with other ports")
                 self.stop()

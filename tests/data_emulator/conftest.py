@@ -1,15 +1,21 @@
-"""Settings that lead to the session's store and broker."""
+"""Settings that lead to the session's store and broker, and the service running on them."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import httpx
 import pytest
 from pydantic import SecretStr
 
 from data_emulator.settings import Settings
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.tansu import Tansu
+from tests.data_emulator.running_service import RunningService
+
+ServiceFactory = Callable[..., RunningService]
 
 
 @pytest.fixture
@@ -35,4 +41,51 @@ def s3_settings(s3_store: SeaweedFS) -> Settings:
 @pytest.fixture
 def kafka_settings(kafka_broker: Tansu) -> Settings:
     """Settings with the broker, and a short patience."""
-    return Settings(kafka_bootstrap_servers=kafka_broker.bootstrap_servers, sink_timeout_s=5)
+    return Settings(
+        kafka_bootstrap_servers=kafka_broker.bootstrap_servers, kafka_delivery="at-least-once", sink_timeout_s=5
+    )
+
+
+@pytest.fixture(scope="session")
+def sink_environment(s3_store: SeaweedFS, kafka_broker: Tansu) -> dict[str, str]:
+    """The environment that leads a service to the store and the broker."""
+    return {
+        "DATA_EMULATOR_S3_ENDPOINT": s3_store.endpoint,
+        "DATA_EMULATOR_S3_ACCESS_KEY_ID": s3_store.access_key_id,
+        "DATA_EMULATOR_S3_SECRET_ACCESS_KEY": s3_store.secret_access_key,
+        "DATA_EMULATOR_S3_REGION": s3_store.region,
+        "DATA_EMULATOR_KAFKA_BOOTSTRAP_SERVERS": kafka_broker.bootstrap_servers,
+        "DATA_EMULATOR_KAFKA_DELIVERY": "at-least-once",
+    }
+
+
+@pytest.fixture(scope="session")
+def running(sink_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """The service that most tests share. A test leaves nothing running in it, and does not stop it."""
+    service = RunningService(tmp_path_factory.mktemp("service"), sink_environment)
+    service.start()
+    yield service
+    service.end()
+
+
+@pytest.fixture
+def http(running: RunningService) -> httpx.Client:
+    """A client of the shared service."""
+    return running.http
+
+
+@pytest.fixture
+def serve(sink_environment: dict[str, str], tmp_path: Path) -> Iterator[ServiceFactory]:
+    """Start a service of one's own: ``serve("--host", "::1", MAX_RUNNING=1)``."""
+    services: list[RunningService] = []
+
+    def start(*arguments: str, **settings: object) -> RunningService:
+        environment = {f"DATA_EMULATOR_{name}": str(value) for name, value in settings.items()}
+        folder = tmp_path / f"service-{len(services)}"
+        services.append(RunningService(folder, {**sink_environment, **environment}, *arguments))
+        services[-1].start()
+        return services[-1]
+
+    yield start
+    for service in services:
+        service.end()

@@ -19,8 +19,13 @@ READ_TIMEOUT_S = 60
 def objects(store: SeaweedFS, bucket: str, prefix: str) -> dict[str, bytes]:
     """Return the content of every object under a prefix, by key, in the keys' order."""
     client = store.bucket(bucket)
-    keys = sorted(meta["path"] for page in obstore.list(client, prefix=prefix) for meta in page)
+    keys = sorted(meta["path"] for meta in listing(store, bucket, prefix))
     return {key: bytes(obstore.get(client, key).bytes()) for key in keys}
+
+
+def listing(store: SeaweedFS, bucket: str, prefix: str) -> list[Any]:
+    """Return what the store says of every object under a prefix: path, size, last_modified and so on."""
+    return [meta for page in obstore.list(store.bucket(bucket), prefix=prefix) for meta in page]
 
 
 def checksum(content: bytes) -> str:

@@ -231,3 +231,30 @@ time.sleep(600)
     finally:
         parent.kill()
         parent.wait()
+
+
+def test_a_child_of_which_the_guard_does_not_know_yet_never_begins(tmp_path: Path) -> None:
+    began = tmp_path / "began"
+    source = f"""
+import os, signal, sys, time
+from pathlib import Path
+from data_emulator.stack.processes import Command, Supervisor
+supervisor = Supervisor(guarded=True)
+supervisor._record = lambda: (print(supervisor._children[0].session.id, flush=True), os.kill(os.getpid(), 9))
+program = "import pathlib, time; pathlib.Path({str(began)!r}).touch(); time.sleep(600)"
+supervisor.launch(Command('server', (sys.executable, '-c', program), Path({str(tmp_path / "log")!r})))
+"""
+    killed = subprocess.run([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    wait_until(lambda: not is_running(int(killed.stdout)))
+    assert not began.exists()
+
+
+def test_a_killed_guard_does_not_keep_the_supervisor_from_its_work(tmp_path: Path) -> None:
+    supervisor = Supervisor(guarded=True)
+    assert supervisor._guard is not None
+    supervisor._guard.kill()
+    supervisor._guard.wait()
+    child = supervisor.start(python(tmp_path, "import time; time.sleep(600)"), lambda: True, timeout_s=30)
+    supervisor.stop_all()
+    assert not child.is_running()

@@ -1,0 +1,227 @@
+"""Which emulations run and which wait, and that each is run to its end, whatever dies meanwhile."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Literal, cast
+
+import structlog
+from confluent_kafka import KafkaException
+
+from data_emulator.engine.messages import Report
+from data_emulator.engine.plan import Checkpoint, Plan
+from data_emulator.engine.pool import WorkerPool
+from data_emulator.engine.run import Outcome
+from data_emulator.errors import TooManyEmulations
+from data_emulator.formats.catalog import FORMATS
+from data_emulator.settings import Settings
+from data_emulator.sinks.kafka_probe import end_transaction, was_committed
+from data_emulator.sinks.kafka_writer import Transaction
+from data_emulator.store import Emulation, Store
+from data_emulator.wire import State
+
+_MAX_DEATHS: Final = 5
+"""An emulation whose workers die that often, without a record more in between, is given up: it is what kills them."""
+_SETTLE_PAUSE_S: Final = 1.0
+_END_TIMEOUT_S: Final = 10.0
+
+log = structlog.get_logger(__name__)
+
+
+class Dispatcher:
+    """Gives emulations to workers, in order of arrival and within the limits, and goes on with those of dead workers.
+
+    :param on_ended: called with the ids of emulations that have ended, from any thread.
+    """
+
+    def __init__(self, settings: Settings, store: Store, on_ended: Callable[[set[str]], None]) -> None:
+        self._settings = settings
+        self._store = store
+        self._on_ended = on_ended
+        self._pool = WorkerPool(settings, self)
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._queued: deque[str] = deque()
+        self._running: dict[str, int] = {}
+        """The bytes of memory that each running emulation may take."""
+        self._deaths: dict[str, tuple[int, int]] = {}
+
+    def open(self) -> None:
+        """Start the workers, and go on with what an earlier process left, running or queued."""
+        self._pool.start()
+        interrupted = self._store.in_state(State.PROCESSING)
+        with self._lock:
+            for emulation in interrupted:
+                self._running[emulation.id] = self._plan(emulation, Checkpoint()).memory_bytes
+            self._queued.extend(emulation.id for emulation in self._store.in_state(State.QUEUED))
+            self._start_queued()
+        # Apart, so that a broker that is away does not keep the service from starting.
+        left = self._store.transactional_ids()
+        ids = [emulation.id for emulation in interrupted]
+        threading.Thread(target=self._go_on, args=(left, ids), name="recovery", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop the workers. What runs and what is queued is gone on with when the service is started again."""
+        self._closing.set()
+        with self._lock:
+            self._queued.clear()
+        self._pool.shutdown()
+
+    def check_room(self) -> None:
+        """Make sure that one more emulation may come.
+
+        :raises TooManyEmulations: when as many run and wait as are allowed.
+        """
+        with self._lock:
+            running, queued = len(self._running), len(self._queued)
+        if running + queued >= self._settings.max_running + self._settings.max_queued:
+            raise TooManyEmulations(f"{running} emulations run and {queued} are queued, as many as are allowed")
+
+    def add(self, emulation_id: str) -> None:
+        """Run a stored emulation, at once or when there is room."""
+        with self._lock:
+            self._queued.append(emulation_id)
+            self._start_queued()
+
+    def cancel(self, emulation_id: str) -> None:
+        """End an emulation as cancelled: at once if it is queued, soon if it runs."""
+        self._store.request_cancel(emulation_id)
+        with self._lock:
+            was_queued = emulation_id in self._queued
+            if was_queued:
+                self._queued.remove(emulation_id)
+                self._store.end([emulation_id], State.CANCELLED, None)
+        if was_queued:
+            self._on_ended({emulation_id})
+        else:
+            self._pool.stop(emulation_id, Outcome(State.CANCELLED))
+
+    def on_opened(self, transactional_id: str) -> None:
+        """Remember an id under which transactions may be left open."""
+        self._store.add_transactional_id(transactional_id)
+
+    def on_prepared(self, transactional_id: str, transaction: Transaction) -> None:
+        """Remember what is about to be committed."""
+        self._store.prepare(transactional_id, transaction)
+
+    def on_reports(self, transactional_id: str, reports: list[Report], settled: bool) -> None:
+        """Store how far emulations are, and make room where one has ended."""
+        self._store.record(reports, transactional_id if settled else None)
+        for report in reports:
+            if report.outcome:
+                state, error = report.outcome.state.value, report.outcome.error
+                log.info("emulation ended", emulation_id=report.emulation_id, state=state, error=error)
+        self._ended({report.emulation_id for report in reports if report.outcome})
+
+    def on_lost(self, transactional_id: str, emulation_ids: set[str]) -> None:
+        """Have others go on with what a dead worker ran."""
+        left = [each for each in self._store.transactional_ids() if each == transactional_id]
+        self._go_on(left, sorted(emulation_ids))
+
+    def _start_queued(self) -> None:
+        """Give waiting emulations to workers while there is room. Call it with the lock held."""
+        while self._queued and len(self._running) < self._settings.max_running:
+            emulation = self._store.get(self._queued[0])
+            if emulation is None or emulation.state is not State.QUEUED:
+                self._queued.popleft()
+                continue
+            started_at = time.time()
+            plan = self._plan(emulation, Checkpoint(), started_at)
+            memory_bytes = sum(self._running.values()) + plan.memory_bytes
+            if self._running and memory_bytes > self._settings.max_memory_mb * 2**20:
+                return
+            self._queued.popleft()
+            self._running[emulation.id] = plan.memory_bytes
+            self._store.set_processing(emulation.id, started_at)
+            self._pool.run(plan)
+
+    def _plan(self, emulation: Emulation, checkpoint: Checkpoint, started_at: float | None = None) -> Plan:
+        request = emulation.request
+        return Plan(
+            emulation_id=emulation.id,
+            domain=request.emulation_domain,
+            sink=cast(Literal["minio", "kafka"], request.emulator_sync),
+            format=cast(Literal["json", "csv", "parquet", "avro"], request.format_type),
+            compression=request.compression or FORMATS[request.format_type].usual_compression,
+            schema_id=emulation.schema_id,
+            sync_type=request.sync_type,
+            max_chunk_size=request.max_chunk_size,
+            duration_s=request.timeout,
+            rate=request.rate,
+            max_records=request.max_records,
+            world_seed=emulation.world_seed,
+            world_users=self._settings.world_users,
+            seed=emulation.seed,
+            started_us=int((started_at or emulation.started_at or time.time()) * 1e6),
+            checkpoint=checkpoint,
+            fraud_share=self._settings.fraud_share,
+            backfill_us=request.backfill_us,
+        )
+
+    def _go_on(self, transactional_ids: list[str], emulation_ids: list[str]) -> None:
+        """Find out what dead workers have committed, then give their emulations to living ones."""
+        unsettled: set[str] = set()
+        for transactional_id in transactional_ids:
+            unsettled |= self._settle(transactional_id)
+        for emulation_id in emulation_ids:
+            if self._closing.is_set():
+                return
+            emulation = self._store.get(emulation_id)
+            if emulation is None or emulation.state.is_terminal:
+                self._ended({emulation_id})
+                continue
+            checkpoint = self._store.checkpoint(emulation)
+            if emulation_id in unsettled:
+                error = "Kafka did not come back to tell what was committed of the last records"
+                self._end(emulation_id, State.FAILED, error)
+            elif emulation.cancel_requested:
+                self._end(emulation_id, State.CANCELLED, None)
+            elif self._has_died_too_often(emulation_id, checkpoint.records):
+                self._end(emulation_id, State.FAILED, f"its worker process died {_MAX_DEATHS} times in a row")
+            else:
+                log.info("emulation goes on", emulation_id=emulation_id, records=checkpoint.records)
+                self._pool.run(self._plan(emulation, checkpoint))
+
+    def _settle(self, transactional_id: str) -> set[str]:
+        """Find out what became of the last transaction of a dead worker, waiting for the broker if need be.
+
+        :return: the emulations of which it could not be found out in time.
+        """
+        prepared = self._store.prepared(transactional_id)
+        gives_up_at = time.monotonic() + self._settings.sink_outage_s
+        while not self._closing.is_set():
+            try:
+                end_transaction(self._settings, transactional_id, _END_TIMEOUT_S)
+                committed = prepared is not None and was_committed(self._settings, prepared.place)
+            except KafkaException as error:
+                log.warning("kafka transaction not settled yet", error=error.args[0].str())
+                if time.monotonic() > gives_up_at:
+                    return set(prepared.partitions) if prepared else set()
+                self._closing.wait(_SETTLE_PAUSE_S)
+            else:
+                self._store.settle(transactional_id, prepared if committed else None)
+                return set()
+        return set()
+
+    def _has_died_too_often(self, emulation_id: str, records: int) -> bool:
+        deaths, at_records = self._deaths.get(emulation_id, (0, -1))
+        deaths = deaths + 1 if records == at_records else 1
+        self._deaths[emulation_id] = (deaths, records)
+        return deaths > _MAX_DEATHS
+
+    def _end(self, emulation_id: str, state: State, error: str | None) -> None:
+        self._store.end([emulation_id], state, error)
+        self._ended({emulation_id})
+
+    def _ended(self, emulation_ids: set[str]) -> None:
+        if not emulation_ids:
+            return
+        with self._lock:
+            for emulation_id in emulation_ids:
+                self._running.pop(emulation_id, None)
+                self._deaths.pop(emulation_id, None)
+            self._start_queued()
+        self._on_ended(emulation_ids)

@@ -1,0 +1,156 @@
+"""Starting an emulation: what is asked for is what is done, and what makes no sense is refused by name."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from data_emulator.stack.seaweedfs import SeaweedFS
+from tests.data_emulator import readback
+from tests.data_emulator.running_service import Json, RunningService, request
+
+pytestmark = pytest.mark.integration
+
+
+def records(store: SeaweedFS, emulation_id: str) -> list[Json]:
+    there = readback.objects(store, "transactions", emulation_id)
+    return [json.loads(line) for content in there.values() for line in content.splitlines()]
+
+
+@pytest.mark.parametrize("max_records", [1, 4096, 10_001])
+def test_max_records_is_exact(running: RunningService, s3_store: SeaweedFS, max_records: int) -> None:
+    emulation_id = running.post(request(max_records=max_records))
+    assert running.ended(emulation_id)["progress"]["records"] == max_records
+    assert len(records(s3_store, emulation_id)) == max_records
+
+
+def test_a_rate_is_kept_and_the_answer_echoes_it(running: RunningService, s3_store: SeaweedFS) -> None:
+    body = request(rate=50, max_records=None, timeout=2)
+    created = running.http.post("/emulator/", json=body).json()
+    assert created["rate"] == 50
+    status = running.ended(created["id"])
+    assert status["progress"]["records"] == 100 == len(records(s3_store, created["id"]))
+    assert status["progress"]["elapsed_s"] >= 2
+
+
+def test_without_a_rate_the_default_applies(running: RunningService) -> None:
+    body = {key: value for key, value in request(max_records=None, timeout=1).items() if key != "rate"}
+    created = running.http.post("/emulator/", json=body).json()
+    assert created["rate"] == 2000
+    assert running.ended(created["id"])["progress"]["records"] == 2000
+
+
+def test_a_rate_of_null_is_as_fast_as_it_goes(running: RunningService) -> None:
+    created = running.http.post("/emulator/", json=request(rate=None, max_records=None, timeout=1)).json()
+    assert created["rate"] is None
+    assert running.ended(created["id"])["progress"]["records"] > 4000
+
+
+def test_nothing_lies_in_the_future(running: RunningService, s3_store: SeaweedFS) -> None:
+    for body in (request(rate=1000), request(rate=None, max_records=20_000)):
+        emulation_id = running.post(body)
+        running.ended(emulation_id)
+        modified = max(
+            meta["last_modified"].timestamp() for meta in readback.listing(s3_store, "transactions", emulation_id)
+        )
+        assert all(each["timestamp"] < modified + 1 for each in records(s3_store, emulation_id))
+
+
+def test_the_same_seed_gives_the_same_data(running: RunningService, s3_store: SeaweedFS) -> None:
+    ids = [running.post(request(seed=seed)) for seed in (77, 77, 78)]
+    for each in ids:
+        running.ended(each)
+    first, second, other = ([data(each) for each in records(s3_store, emulation_id)] for emulation_id in ids)
+    assert first == second
+    assert first != other
+
+
+def test_without_a_seed_the_records_are_new_and_the_users_are_not(running: RunningService, s3_store: SeaweedFS) -> None:
+    ids = [running.post(request(max_records=3000)) for _ in range(2)]
+    for each in ids:
+        running.ended(each)
+    first, second = (records(s3_store, each) for each in ids)
+    assert {data(each)["transaction_id"] for each in first}.isdisjoint(data(each)["transaction_id"] for each in second)
+    assert {data(each)["user_id"] for each in first} & {data(each)["user_id"] for each in second}
+
+
+def test_every_user_profile_emulation_is_full(running: RunningService) -> None:
+    """The original runs out of user ids."""
+    for _ in range(2):
+        emulation_id = running.post(request(emulation_domain="user-profile", max_records=12_000))
+        assert running.ended(emulation_id)["progress"]["records"] == 12_000
+
+
+def test_the_domain_may_be_in_any_case(running: RunningService) -> None:
+    created = running.http.post("/emulator/", json=request(emulation_domain="Device-LOG"))
+    assert created.status_code == 201
+    assert created.json()["emulation_domain"] == "device-log"
+    running.ended(created.json()["id"])
+
+
+def test_the_answer_tells_where_the_status_is(running: RunningService) -> None:
+    created = running.http.post("/emulator/", json=request())
+    status = running.http.get(created.headers["Content-Location"])
+    assert status.json()["id"] == created.json()["id"]
+    running.ended(created.json()["id"])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("timeout", -1),
+        ("timeout", 10**9),
+        ("timeout", 1.5),
+        ("timeout", "soon"),
+        ("timeout", None),
+        ("max_chunk_size", 0),
+        ("max_chunk_size", -1),
+        ("max_chunk_size", 10**15),
+        ("rate", 0),
+        ("rate", -5),
+        ("rate", 1e300),
+        ("rate", "fast"),
+        ("max_records", 0),
+        ("max_records", -1),
+        ("max_records", 10**30),
+        ("max_records", 1.5),
+        ("seed", 2**63),
+        ("seed", "x"),
+        ("emulator_sync", 5),
+        ("sync_type", None),
+        ("unheard_of", 1),
+    ],
+)
+def test_a_wrong_value_is_refused_by_the_fields_name(http: httpx.Client, field: str, value: Any) -> None:
+    before = http.get("/emulator/").json()["total"]
+    answer = http.post("/emulator/", json=request(**{field: value}))
+    assert answer.status_code == 422
+    assert [each["loc"] for each in answer.json()["detail"]] == [["body", field]]
+    assert http.get("/emulator/").json()["total"] == before
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_rate_that_is_no_number_is_refused(http: httpx.Client, number: str) -> None:
+    body = json.dumps(request()).replace('"rate": null', f'"rate": {number}')
+    answer = http.post("/emulator/", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "detail"),
+    [
+        ("emulator_sync", "MinIO", "Unsupported emulator sync type: MinIO"),
+        ("emulation_domain", "", "Domain not supported: "),
+        ("format_type", "xml", "Format not supported: xml; it is one of json, csv"),
+    ],
+)
+def test_an_unknown_name_is_refused(http: httpx.Client, field: str, value: str, detail: str) -> None:
+    answer = http.post("/emulator/", json=request(**{field: value}))
+    assert (answer.status_code, answer.json()["detail"]) == (400, detail)
+
+
+def data(record: Json) -> Json:
+    """Return a record's data without the time at which it was made."""
+    return {key: value for key, value in record["data"].items() if key != "timestamp"}

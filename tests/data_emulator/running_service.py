@@ -1,0 +1,161 @@
+"""The service as its users run it: a process of its own, on a free port, with its whole output kept."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from data_emulator.stack import sessions
+from data_emulator.stack.ports import PortReservation
+from data_emulator.stack.sessions import Session
+
+PATIENCE_S = 40
+
+Json = dict[str, Any]
+
+
+def request(**changes: Any) -> Json:
+    """Return the body of a short, exact emulation: 100 transactions to S3."""
+    body = {
+        "emulator_sync": "minio",
+        "emulation_domain": "transaction",
+        "format_type": "json",
+        "sync_type": "grouped",
+        "max_chunk_size": 1024,
+        "timeout": 30,
+        "rate": None,
+        "max_records": 100,
+    }
+    return {**body, **changes}
+
+
+def endless(**changes: Any) -> Json:
+    """Return the body of an emulation that no test waits for: it has to be cancelled, or killed."""
+    return {**request(timeout=3600, rate=100), "max_records": None, **changes}
+
+
+class RunningService:
+    """``python -m data_emulator serve``. Start it, kill it, start it again on the same database.
+
+    :param environment: its settings, and nothing else of the kind from this process's environment.
+    """
+
+    def __init__(self, folder: Path, environment: dict[str, str], *arguments: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.output_path = folder / "output.log"
+        self._arguments = arguments
+        with PortReservation(1) as reservation:
+            (self.port,) = reservation.ports
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("DATA_EMULATOR_")}
+        self.environment = {
+            **inherited,
+            "DATA_EMULATOR_DATABASE_URL": f"sqlite:///{folder / 'state.db'}",
+            "DATA_EMULATOR_WORKERS": "1",
+            "DATA_EMULATOR_SINK_TIMEOUT_S": "5",
+            **environment,
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60, trust_env=False)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with self.output_path.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "data_emulator", "serve", "--port", str(self.port), *self._arguments],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._session = Session.led_by(self.process.pid)
+        wait_until(self._answers, "the service answers")
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"the service has ended:\n{self.output()}"
+        try:
+            return self.http.get("/healthz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def terminate(self, within_s: float = 60) -> int:
+        """Ask it to end, as a supervisor does, and return its exit status."""
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(within_s)
+
+    def kill(self) -> None:
+        """Kill the service, and only it: its workers have to notice."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def end(self) -> None:
+        """Leave no process behind."""
+        self.http.close()
+        if self.process is not None:
+            try:
+                self.terminate()
+            finally:
+                for pid in self.pids():
+                    os.kill(pid, signal.SIGKILL)
+
+    def pids(self) -> list[int]:
+        """Return all processes of its session: the service and its workers."""
+        return sessions.members(self._session)
+
+    def output(self) -> str:
+        """Return all that it has written to standard output and standard error."""
+        return self.output_path.read_text()
+
+    def post(self, body: Json, **headers: str) -> str:
+        """Start an emulation and return its id."""
+        answer = self.http.post("/emulator/", json=body, headers=headers)
+        assert answer.status_code == 201, answer.text
+        emulation_id = answer.json()["id"]
+        assert isinstance(emulation_id, str)
+        return emulation_id
+
+    def status(self, emulation_id: str) -> Json:
+        """Return the body of a status."""
+        answer = self.http.get(f"/emulator/{emulation_id}/status")
+        assert answer.status_code == 200, answer.text
+        body: Json = answer.json()
+        return body
+
+    def state(self, emulation_id: str) -> str:
+        """Return where an emulation is."""
+        return str(self.status(emulation_id)["status"]["global_status"])
+
+    def ended(self, emulation_id: str) -> Json:
+        """Wait for an emulation's end and return its status."""
+        wait_until(lambda: self.state(emulation_id) not in ("queued", "processing"), "the emulation ends")
+        return self.status(emulation_id)
+
+    def wait_for_records(self, emulation_id: str, at_least: int = 1) -> None:
+        """Wait until an emulation has written something."""
+        wait_until(lambda: self.status(emulation_id)["progress"]["records"] >= at_least, "records are written")
+
+    def manifest(self, emulation_id: str) -> Json:
+        """Return an emulation's manifest."""
+        answer = self.http.get(f"/emulator/{emulation_id}/manifest")
+        assert answer.status_code == 200, answer.text
+        body: Json = answer.json()
+        return body
+
+
+def wait_until(true: Callable[[], bool], what: str) -> None:
+    """Wait, with patience: how long it takes is not what is tested."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < deadline, f"not within {PATIENCE_S} s: {what}"
+        time.sleep(0.05)
