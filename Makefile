@@ -6,11 +6,11 @@ UV := $(BIN)/uv
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test test-kafka test-unit check format lock clean
+.PHONY: help install demo up down test test-kafka test-spark test-unit bench-generate check format lock clean
 
 help: ## show this help
 	@echo "Lakehouse Lab Data Emulator. Start with 'make demo'."
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## create .venv with exactly what requirements.lock pins
 
@@ -31,13 +31,20 @@ down: $(INSTALLED) ## stop the stack that 'make up' started
 	@$(BIN)/data-emulator stack down
 
 test: $(INSTALLED) ## run the tests, those on a real store, broker and Airflow among them
-	@$(BIN)/python -m pytest -m "not kafka"
+	@$(BIN)/python -m pytest -m "not kafka and not spark"
 
 test-kafka: $(INSTALLED) ## run the tests on Apache Kafka; needs Java 17 and Maven, which fetches it once
 	@$(BIN)/python -m pytest -m kafka
 
+test-spark: $(INSTALLED) ## run the tests that read with Spark; needs Java 17, and installs PySpark (450 MB)
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet -r requirements-spark.lock
+	@$(BIN)/python -m pytest -m spark
+
 test-unit: $(INSTALLED) ## run the tests that need no server
-	@$(BIN)/python -m pytest -m "not integration and not e2e and not kafka"
+	@$(BIN)/python -m pytest -m "not integration and not e2e and not kafka and not spark"
+
+bench-generate: $(INSTALLED) ## measure how fast records are generated and encoded, beside Faker, Mimesis and numpy
+	@$(BIN)/python -m benchmarks.generate
 
 check: $(INSTALLED) ## lint (ruff), type-check (mypy --strict) and hold the architecture (import-linter)
 	@$(BIN)/ruff check .
@@ -50,7 +57,8 @@ format: $(INSTALLED) ## format and fix what ruff can
 	@$(BIN)/ruff check --fix .
 
 lock: $(INSTALLED) ## pin anew what make, CI and the images install
-	@$(UV) pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade --custom-compile-command "make lock" setup.cfg -o requirements.lock
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --extra airflow --extra service --extra embedded --extra dev --upgrade --custom-compile-command "make lock" setup.cfg -o requirements.lock
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --extra spark --upgrade --custom-compile-command "make lock" setup.cfg -o requirements-spark.lock
 
 clean: ## remove what make installed and what the stacks left behind
 	rm -rf $(VENV) .lab .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

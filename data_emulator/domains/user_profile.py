@@ -20,6 +20,9 @@ _MAIL_HOST_WEIGHTS: Final = cumulative(np.array([6.0, 3.0, 1.0]))
 _FIRST_SIGNUP_DAY: Final = 16_436  # 2015-01-01
 _LAST_SIGNUP_DAY: Final = 19_722  # 2023-12-31
 _DAYS_A_YEAR: Final = 365.25
+_CREDIT_MEDIAN: Final = 1.05
+_CREDIT_SPREAD: Final = 0.75
+"""Of the log-odds between the ends of the FICO scale, 300 and 850: a median of 707, and none beyond the ends."""
 _RISK_LEVELS: Final = pa.array(["low", "medium", "high"])
 _COUNTRY_CODES: Final = pa.array([country.code for country in COUNTRIES])
 _DIALLING: Final = pa.array([f"+{country.calling_code}" for country in COUNTRIES])
@@ -69,8 +72,9 @@ class UserProfile(Domain):
         house = 1 + (which_house * 250).astype(np.int64)
         which_host, when = self._account.halves(index)
         signup = _FIRST_SIGNUP_DAY + (when * (_LAST_SIGNUP_DAY - _FIRST_SIGNUP_DAY + 1)).astype(np.int64)
-        age_years = 18 + 62 * self._age.uniform(index) ** 1.4  # the younger half of 18 to 80 prevails among users
-        credit = np.clip(np.rint(690 + 85 * self._credit.normal(index)), 300, 850).astype(np.int64)
+        age_years = 80 - 62 * np.sqrt(self._age.uniform(index))  # 18 to 80, the older the fewer
+        goodness = 1 / (1 + np.exp(-(_CREDIT_MEDIAN + _CREDIT_SPREAD * self._credit.normal(index))))
+        credit = np.rint(300 + 550 * goodness).astype(np.int64)
         risk = (credit < _RISK_FLOORS[0]).astype(np.int64) + (credit < _RISK_FLOORS[1])
         return [
             self.world.user_ids(index),

@@ -244,7 +244,7 @@ def _user_profile(sample: Sample) -> list[Check]:
     codes = [country.code for country in COUNTRIES]
     country = pc.index_in(sample.values("country"), value_set=pa.array(codes)).to_numpy()
     off = float(np.abs(np.bincount(country, minlength=len(codes)) / len(sample) - COUNTRY_SHARES).max())
-    born, signed = (_days(sample.values(name)) for name in ("date_of_birth", "signup_date"))
+    born, signed = (days_since_epoch(sample.values(name)) for name in ("date_of_birth", "signup_date"))
     youngest = float((signed - born).min() / 365.25)
     credit = sample.floats("credit_score")
     risk = pa.array(np.where(credit >= 700, "low", np.where(credit >= 600, "medium", "high")))
@@ -268,7 +268,8 @@ def _user_profile(sample: Sample) -> list[Check]:
     ]
 
 
-def _days(texts: Any) -> Index:
+def days_since_epoch(texts: Any) -> Index:
+    """Return dates such as ``1984-02-29`` as days since the Unix epoch."""
     return np.asarray(texts.cast(pa.date32()).cast(pa.int32()).to_numpy(), dtype=np.int64)
 
 

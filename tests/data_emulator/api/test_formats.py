@@ -1,14 +1,19 @@
 """Every format, asked for over HTTP, and read back from the store and the broker."""
 
+import csv
 import io
 import struct
 from typing import Any
 
 import fastavro
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from data_emulator.domains.transaction import Transaction
+from data_emulator.domains.world import world
 from data_emulator.formats.catalog import FORMATS
+from data_emulator.settings import Settings
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.tansu import Tansu
 from tests.data_emulator import readback
@@ -110,3 +115,44 @@ def test_avro_in_kafka_is_framed_and_goes_on_after_a_kill(serve: ServiceFactory,
             assert record["data"]["user_id"] == message.key().decode()
             found[record["data"]["log_id"]] = record["data"]["user_id"]
     assert len(found) == 900
+
+
+@pytest.mark.parametrize(("name", "compression"), [("parquet", "snappy"), ("avro", "deflate"), ("csv", "gzip")])
+def test_a_kill_leaves_whole_objects_and_every_record_once(
+    serve: ServiceFactory, s3_store: SeaweedFS, name: str, compression: str
+) -> None:
+    service = serve()
+    body = request(
+        format_type=name,
+        compression=compression,
+        sync_type="chunked",
+        max_chunk_size=20_000,
+        rate=1000,
+        max_records=3000,
+        seed=11,
+    )
+    emulation_id = service.post(body)
+    service.wait_for_records(emulation_id, 500)
+    service.kill()
+    service.start()
+    assert service.ended(emulation_id)["status"]["global_status"] == "completed"
+    objects = readback.objects(s3_store, "transactions", emulation_id)
+    assert [(each["key"], each["bytes"], each["checksum"]) for each in service.manifest(emulation_id)["objects"]] == [
+        (key, len(content), readback.checksum(content)) for key, content in objects.items()
+    ]
+    assert len(objects) > 3
+    index = np.arange(3000)
+    wanted = Transaction(world(11, Settings().world_users), 11).records(index, index).column("transaction_id")
+    found = [each for content in objects.values() for each in ids(name, compression, content)]
+    assert found == wanted.to_pylist()
+
+
+def ids(name: str, compression: str, content: bytes) -> list[str]:
+    """Return the transactions in an object, in order."""
+    if name == "parquet":
+        return [each["transaction_id"] for each in pq.read_table(io.BytesIO(content)).column("data").to_pylist()]
+    if name == "avro":
+        records: list[Any] = list(fastavro.reader(io.BytesIO(content)))
+        return [each["data"]["transaction_id"] for each in records]
+    rows = csv.DictReader(io.StringIO(plain(content, compression).decode(), newline=""))
+    return [row["transaction_id"] for row in rows]

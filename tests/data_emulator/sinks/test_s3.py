@@ -202,7 +202,7 @@ async def test_compressed_chunks_are_measured_uncompressed(
     assert compressed.accepted_bytes == sum(map(len, there.values())) < plain.accepted_bytes
 
 
-def plan_sink(settings: Settings, the_plan: Plan, checkpoint: Checkpoint | None = None) -> tuple[S3Sink, RecordSource]:
+def plan_sink(settings: Settings, the_plan: Plan, checkpoint: Checkpoint = NEW) -> tuple[S3Sink, RecordSource]:
     """Return a sink as a worker opens it for a plan, and the plan's source."""
     source = RecordSource(the_plan)
     client = open_bucket(settings, BUCKET, timedelta(seconds=20))
