@@ -108,4 +108,5 @@ def create_topic(broker: ApacheKafka, name: str, partitions: int, config: Mappin
 
 def delete_topic(broker: ApacheKafka, name: str) -> None:
     """Delete a topic, so that its records do not fill the disk."""
-    AdminClient({"bootstrap.servers": broker.bootstrap_servers}).delete_topics([name])[name].result(_TOPIC_TIMEOUT_S)
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
+    admin.delete_topics([name])[name].result(_TOPIC_TIMEOUT_S)
