@@ -6,11 +6,11 @@ import json
 from typing import Annotated
 
 import typer
-import uvicorn
 from pydantic import ValidationError
 
 from data_emulator import logs
 from data_emulator.api.app import create_app
+from data_emulator.api.server import Server
 from data_emulator.errors import ConfigurationError
 from data_emulator.settings import Settings
 
@@ -38,7 +38,10 @@ def serve(
         application = create_app(settings)
     except ConfigurationError as error:
         _give_up(str(error))
-    uvicorn.run(application, host=settings.host, port=settings.port, log_level="warning", access_log=False)
+    server = Server(application, settings)
+    server.run()
+    if not server.started:
+        _give_up(f"the service could not start on {settings.host}, port {settings.port}")
 
 
 @app.command()

@@ -42,7 +42,7 @@ class Emulations:
     """All emulations of this service. Its methods may be called from any thread, the coroutines from one event loop.
 
     :param settings: limits, defaults, and how the sinks are reached.
-    :raises ConfigurationError: when the settings of a sink cannot be used.
+    :raises ConfigurationError: when the settings of the database or of a sink cannot be used.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -137,6 +137,10 @@ class Emulations:
             return emulations
         finally:
             self._waiters.remove(emulation_ids, woken)
+
+    def stop_waiting(self) -> None:
+        """Answer all who wait for an end now, and at once from here on. May be called by a signal handler."""
+        self._waiters.release()
 
     def _replayed(self, idempotency_key: str, digest: str) -> Emulation | None:
         known = self.store.by_key(idempotency_key)

@@ -21,7 +21,9 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     token: Annotated[SecretStr | None, Field(description="bearer token that every request must carry")] = None
     insecure: Annotated[bool, Field(description="listen beyond loopback without a token")] = False
-    database_url: Annotated[str, Field(description="SQLAlchemy URL of the state")] = "sqlite:///data-emulator.db"
+    database_url: Annotated[
+        str, Field(description="SQLAlchemy URL of the state", repr=False)  # it may hold a password
+    ] = "sqlite:///data-emulator.db"
 
     s3_endpoint: Annotated[str | None, Field(description="URL of the S3 API; unset, Amazon's")] = None
     s3_access_key_id: SecretStr | None = None

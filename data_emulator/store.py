@@ -11,9 +11,11 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from data_emulator.engine.messages import Report
 from data_emulator.engine.plan import Checkpoint
+from data_emulator.errors import ConfigurationError
 from data_emulator.sinks.base import ObjectWritten, PartitionWritten
 from data_emulator.sinks.kafka_probe import Place
 from data_emulator.sinks.kafka_writer import Transaction
@@ -120,14 +122,21 @@ class Store:
     """The database. Every method is one transaction, safe to call from any thread.
 
     :param url: SQLAlchemy URL.
+    :raises ConfigurationError: when there is no such kind of database, or this one cannot be opened.
     """
 
     def __init__(self, url: str) -> None:
-        self._engine = sa.create_engine(url)
+        try:
+            self._engine = sa.create_engine(url)
+        except (ArgumentError, ImportError) as error:  # ImportError: the database's driver is not installed
+            raise ConfigurationError(f"DATA_EMULATOR_DATABASE_URL: {error}") from None
         self._writing = threading.Lock()  # SQLite has one writer: waiting here beats its busy handler's sleeps
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _configure_sqlite)
-        _metadata.create_all(self._engine)
+        try:
+            _metadata.create_all(self._engine)
+        except DBAPIError as error:
+            raise ConfigurationError(f"DATA_EMULATOR_DATABASE_URL: {error.orig}") from None
 
     def close(self) -> None:
         """Close all connections."""

@@ -108,7 +108,13 @@ def service(supervisor: Supervisor, s3_store: SeaweedFS, kafka_broker: Tansu, tm
     with PortReservation(Service.PORT_COUNT) as reservation:
         ports = reservation.ports
     service = Service(
-        supervisor, store=s3_store, broker=kafka_broker, data_dir=folder, log_path=folder / "log", port=ports[0]
+        supervisor,
+        store=s3_store,
+        bootstrap_servers=kafka_broker.bootstrap_servers,
+        delivery="at-least-once",
+        data_dir=folder,
+        log_path=folder / "log",
+        port=ports[0],
     )
     service.start()
     yield service.url

@@ -20,7 +20,7 @@ from data_emulator.settings import Settings
 def create_app(settings: Settings) -> FastAPI:
     """Return the service as an ASGI application. Its workers start and stop with its lifespan.
 
-    :raises ConfigurationError: when the settings of a sink cannot be used.
+    :raises ConfigurationError: when the settings of the database or of a sink cannot be used.
     """
     emulations = Emulations(settings)
 

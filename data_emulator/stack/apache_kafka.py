@@ -185,10 +185,17 @@ def _start(supervisor: Supervisor, run_dir: Path, port: int | None) -> ApacheKaf
     return broker
 
 
+def _port(text: str) -> int:
+    port = int(text)
+    if not 1 <= port <= 65_535:
+        raise argparse.ArgumentTypeError(f"{port} is no port: they go from 1 to 65535")
+    return port
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         prog="python -m data_emulator.stack.apache_kafka",
         description="Run an Apache Kafka broker of one node on 127.0.0.1 until it is interrupted.",
     )
-    parser.add_argument("--port", type=int, help="port for clients; a free one when left out")
+    parser.add_argument("--port", type=_port, help="port for clients; a free one when left out")
     sys.exit(run(parser.parse_args().port))

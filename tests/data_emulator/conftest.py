@@ -41,7 +41,9 @@ def s3_settings(s3_store: SeaweedFS) -> Settings:
 @pytest.fixture
 def kafka_settings(kafka_broker: Tansu) -> Settings:
     """Settings with the broker, and a short patience."""
-    return Settings(kafka_bootstrap_servers=kafka_broker.bootstrap_servers, sink_timeout_s=5)
+    return Settings(
+        kafka_bootstrap_servers=kafka_broker.bootstrap_servers, kafka_delivery="at-least-once", sink_timeout_s=5
+    )
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +55,7 @@ def sink_environment(s3_store: SeaweedFS, kafka_broker: Tansu) -> dict[str, str]
         "DATA_EMULATOR_S3_SECRET_ACCESS_KEY": s3_store.secret_access_key,
         "DATA_EMULATOR_S3_REGION": s3_store.region,
         "DATA_EMULATOR_KAFKA_BOOTSTRAP_SERVERS": kafka_broker.bootstrap_servers,
+        "DATA_EMULATOR_KAFKA_DELIVERY": "at-least-once",
     }
 
 

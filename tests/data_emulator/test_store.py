@@ -48,7 +48,9 @@ def emulation(**changes: Any) -> Emulation:
         "error": None,
         "created_at": time.time(),
         "started_at": None,
-        "updated_at": None,
+        "ended_at": None,
+        "elapsed_s": 0.0,
+        "cancel_requested": False,
         "records": 0,
         "bytes": 0,
     }
@@ -64,7 +66,7 @@ def added(store: Store, key: str | None = None, **changes: Any) -> str:
 def report(
     emulation_id: str, records: int, written: Written | None = None, outcome: Outcome | None = None, **changes: Any
 ) -> Report:
-    fields = {"started_at": 1000.0, "records": records, "bytes": 10 * records, **changes}
+    fields = {"elapsed_s": 2.5, "records": records, "bytes": 10 * records, **changes}
     return Report(emulation_id, written=written or Written(), outcome=outcome, **fields)
 
 
@@ -87,7 +89,7 @@ def test_it_is_in_wal_mode_and_waits_for_the_disk(store: Store, path: Path) -> N
 def test_everything_survives_reopening(store: Store, path: Path) -> None:
     new = emulation()
     store.add(new, "a key")
-    store.set_processing(new.id)
+    store.set_processing(new.id, 1000.0)
     in_s3 = Written(objects=[an_object(1), an_object(2)], partitions=[partition(0, 5, 15), partition(2, 0, 3)])
     store.record([report(new.id, 33, in_s3)])
     before = (store.get(new.id), store.manifest(new.id))
@@ -194,7 +196,7 @@ def test_pages_are_the_newest_first_and_filtered(store: Store) -> None:
 
 def test_those_in_a_state_are_the_oldest_first(store: Store) -> None:
     ids = [added(store) for _ in range(5)]
-    store.set_processing(ids[2])
+    store.set_processing(ids[2], time.time())
     assert [each.id for each in store.in_state(State.QUEUED)] == [ids[0], ids[1], ids[3], ids[4]]
     assert [each.id for each in store.in_state(State.PROCESSING)] == [ids[2]]
 
@@ -224,7 +226,7 @@ def test_writers_and_readers_side_by_side(store: Store, path: Path) -> None:
         try:
             for _ in range(15):
                 one = added(own)
-                own.set_processing(one)
+                own.set_processing(one, time.time())
                 own.record([report(one, 10, Written(objects=[an_object(1)]))])
                 own.page(None, None, 50, 0)
                 own.record([report(one, 20, Written(objects=[an_object(2)]), Outcome(State.COMPLETED))])

@@ -13,6 +13,7 @@ from data_emulator.engine.plan import Plan
 from data_emulator.engine.pool import WorkerPool
 from data_emulator.engine.run import Outcome
 from data_emulator.settings import Settings
+from data_emulator.sinks.kafka_writer import Transaction
 from data_emulator.wire import State
 from tests.data_emulator.engine.fakes import plan
 
@@ -28,13 +29,21 @@ class Service:
         self.reports: dict[str, Report] = {}
         self.lost: set[str] = set()
         self._lock = threading.Lock()
-        self.pool = WorkerPool(settings, self._on_reports, self._on_lost)
+        self.pool = WorkerPool(settings, self)
 
-    def _on_reports(self, reports: list[Report]) -> None:
+    def on_opened(self, transactional_id: str) -> None:
+        raise AssertionError
+
+    def on_prepared(self, transactional_id: str, transaction: Transaction) -> None:
+        raise AssertionError
+
+    def on_reports(self, transactional_id: str, reports: list[Report], settled: bool) -> None:
+        assert transactional_id
+        assert not settled
         with self._lock:
             self.reports |= {report.emulation_id: report for report in reports}
 
-    def _on_lost(self, emulation_ids: set[str]) -> None:
+    def on_lost(self, transactional_id: str, emulation_ids: set[str]) -> None:
         with self._lock:
             self.lost |= emulation_ids
 
@@ -58,7 +67,7 @@ def service(s3_settings: Settings) -> Iterator[Service]:
     started = Service(s3_settings.model_copy(update={"workers": 2, "world_users": 100}))
     started.pool.start()
     yield started
-    started.pool.shutdown(Outcome(State.CANCELLED))
+    started.pool.shutdown()
     assert started.pids() == set()
 
 
@@ -98,12 +107,18 @@ def test_emulations_are_spread_and_a_killed_worker_is_replaced(service: Service)
     assert {service.reports[each.emulation_id].outcome for each in survivors} == {Outcome(State.CANCELLED)}
 
 
-def test_shutdown_ends_all_with_the_given_outcome(service: Service) -> None:
+def test_shutdown_leaves_all_where_they_are(service: Service) -> None:
     plans = [plan(duration_s=LONG_S, rate=50.0) for _ in range(3)]
     for each in plans:
         service.pool.run(each)
-    service.pool.shutdown(Outcome(State.FAILED, "shut down"))
-    assert service.ended(*plans)
-    assert {service.reports[each.emulation_id].outcome for each in plans} == {Outcome(State.FAILED, "shut down")}
+    wait_until(lambda: service.runs(*plans), "all run")
+    service.pool.shutdown()
+    assert {service.reports[each.emulation_id].outcome for each in plans} == {None}
+    # What had been written is told of to the last record, so that nothing is written again.
+    assert all(
+        service.reports[each.emulation_id].records
+        == sum(content.records for content in service.reports[each.emulation_id].written.objects)
+        for each in plans
+    )
     assert service.lost == set()
     assert service.pids() == set()

@@ -2,13 +2,15 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
-from data_emulator.engine.plan import Plan
+from data_emulator.engine.plan import Checkpoint, Plan
 from data_emulator.engine.run import Outcome, Run
 from data_emulator.engine.source import RecordSource
-from data_emulator.sinks.base import EncodedRecords
+from data_emulator.errors import SinkError
+from data_emulator.sinks.base import Records
 from data_emulator.wire import State
 from tests.data_emulator.engine.fakes import FakeSink, plan
 
@@ -16,8 +18,8 @@ LONG_S = 600
 """No test lasts as long: a run of this length ends for another reason."""
 
 
-def run(the_plan: Plan, sink: FakeSink) -> Run:
-    return Run(the_plan, RecordSource(the_plan, int(time.time() * 1e6)), sink)
+def run(the_plan: Plan, sink: FakeSink, outage_s: float = 0.0) -> Run:
+    return Run(the_plan, RecordSource(the_plan), sink, outage_s)
 
 
 async def test_the_rate_and_the_duration_give_the_number_of_records() -> None:
@@ -63,8 +65,8 @@ async def test_stop_ends_a_run_as_told_and_finishes_its_sink(rate: float | None)
 async def test_a_write_that_fails_fails_the_run_with_its_reason() -> None:
     sink = FakeSink(fails_at=100, finish_error="a later error")
     assert await run(plan(duration_s=LONG_S), sink).to_end() == Outcome(State.FAILED, "the disk is full")
-    assert sink.finishes == 1
-    assert sink.accepted_records <= 100
+    assert sink.values == []  # nothing was acknowledged
+    assert sink.accepted_records == 0
 
 
 async def test_a_last_write_that_fails_fails_the_run_with_its_reason() -> None:
@@ -72,16 +74,101 @@ async def test_a_last_write_that_fails_fails_the_run_with_its_reason() -> None:
     assert await run(plan(max_records=10), sink).to_end() == Outcome(State.FAILED, "the last part was refused")
 
 
-async def test_a_failure_prevails_over_a_stop() -> None:
+async def test_a_stop_prevails_over_a_failure_and_what_failed_is_forgotten() -> None:
     sink = FakeSink(finish_error="the last part was refused")
-    running = run(plan(duration_s=LONG_S), sink)
+    running = run(plan(duration_s=LONG_S), sink, outage_s=LONG_S)
+    task = asyncio.create_task(running.to_end())
+    await asyncio.sleep(0.5)
     running.stop(Outcome(State.CANCELLED))
-    assert await running.to_end() == Outcome(State.FAILED, "the last part was refused")
+    assert await asyncio.wait_for(task, 30) == Outcome(State.CANCELLED)
+    assert sink.values == []
+
+
+async def test_a_sink_that_comes_back_gets_every_record_once_and_in_order() -> None:
+    undisturbed, disturbed = FakeSink(), FakeSink(fails_at=1500, failures=2)
+    the_plan = plan(duration_s=LONG_S, rate=None, max_records=20_000)
+    assert await run(the_plan, undisturbed).to_end() == Outcome(State.COMPLETED)
+    assert await run(the_plan, disturbed, outage_s=LONG_S).to_end() == Outcome(State.COMPLETED)
+    assert disturbed.failed == 2
+    assert disturbed.values == undisturbed.values
+
+
+async def test_a_last_write_that_fails_once_is_made_again() -> None:
+    sink = FakeSink(finish_error="not now", failures=2)
+    assert await run(plan(duration_s=1, rate=1000.0), sink, outage_s=LONG_S).to_end() == Outcome(State.COMPLETED)
+    assert len(set(sink.values)) == len(sink.values) == 1000
+
+
+async def test_a_sink_that_is_away_for_too_long_fails_the_run() -> None:
+    sink = FakeSink(fails_at=100)
+    started = time.monotonic()
+    assert await run(plan(duration_s=LONG_S), sink, outage_s=1.0).to_end() == Outcome(State.FAILED, "the disk is full")
+    assert time.monotonic() - started >= 1.0
+    assert sink.failed > 2
+
+
+async def test_a_failure_that_stays_is_not_tried_again() -> None:
+    sink = FakeSink(fails_at=100, permanent=True)
+    outcome = await run(plan(duration_s=LONG_S), sink, outage_s=LONG_S).to_end()
+    assert outcome == Outcome(State.FAILED, "the disk is full")
+    assert sink.failed == 1
+
+
+async def test_time_in_which_the_sink_is_away_does_not_count() -> None:
+    sink = FakeSink(finish_error="not now", failures=4)
+    running = run(plan(duration_s=1, rate=100.0), sink, outage_s=LONG_S)
+    started = time.monotonic()
+    assert await running.to_end() == Outcome(State.COMPLETED)
+    # Four pauses of at least a half of 0.25, 0.5, 1 and 2 seconds.
+    assert time.monotonic() - started > 1 + 1.8
+    assert running.clock.elapsed_s < time.monotonic() - started - 1.8
+
+
+async def test_a_sink_that_hangs_does_not_hold_a_stop_up() -> None:
+    class Hanging(FakeSink):
+        async def write(self, records: Records) -> None:
+            await super().write(records)
+            await asyncio.sleep(LONG_S)
+
+        async def finish(self) -> None:
+            await asyncio.sleep(LONG_S)
+
+    sink = Hanging()
+    running = run(plan(duration_s=LONG_S), sink, outage_s=LONG_S)
+    task = asyncio.create_task(running.to_end())
+    await asyncio.sleep(0.5)
+    running.stop(Outcome(State.CANCELLED))
+    assert await asyncio.wait_for(task, 30) == Outcome(State.CANCELLED)
+    assert sink.values == []
+
+
+@pytest.mark.parametrize("error", [None, SinkError("too late")])
+async def test_a_stop_without_an_outcome_leaves_the_run_open(error: SinkError | None) -> None:
+    sink = FakeSink(finish_error=str(error) if error else None)
+    running = run(plan(duration_s=LONG_S), sink, outage_s=LONG_S)
+    task = asyncio.create_task(running.to_end())
+    await asyncio.sleep(0.5)
+    running.stop(None)
+    assert await asyncio.wait_for(task, 30) is None
+    assert bool(sink.values) == (error is None)
+
+
+async def test_a_run_that_goes_on_makes_what_is_missing() -> None:
+    whole = FakeSink()
+    the_plan = plan(rate=1000.0, duration_s=1)
+    await run(the_plan, whole).to_end()
+    rest = FakeSink()
+    checkpoint = Checkpoint(elapsed_s=0.9, records=300, bytes=sum(map(len, whole.values[:300])), objects=1)
+    later = replace(the_plan, checkpoint=checkpoint)
+    rest.values = whole.values[:300]
+    rest._acknowledged = rest.accepted_records = 300
+    assert await run(later, rest).to_end() == Outcome(State.COMPLETED)
+    assert rest.values == whole.values
 
 
 async def test_a_sink_is_finished_also_when_the_records_cannot_be_made() -> None:
     class Broken(RecordSource):
-        def take(self, at_most: int) -> EncodedRecords:
+        def take(self, at_most: int) -> Records:
             if self._next_index:
                 raise ZeroDivisionError("a domain's defect")
             return super().take(at_most)
@@ -89,14 +176,14 @@ async def test_a_sink_is_finished_also_when_the_records_cannot_be_made() -> None
     the_plan = plan(duration_s=LONG_S)
     sink = FakeSink()
     with pytest.raises(ZeroDivisionError):
-        await Run(the_plan, Broken(the_plan, 0), sink).to_end()
+        await Run(the_plan, Broken(the_plan), sink, 0.0).to_end()
     assert sink.values
     assert sink.finishes == 1
 
 
 async def test_a_slow_sink_ends_the_run_with_fewer_records_and_not_with_wrong_ones() -> None:
     class Slow(FakeSink):
-        async def write(self, records: EncodedRecords) -> None:
+        async def write(self, records: Records) -> None:
             await asyncio.sleep(0.2)
             await super().write(records.slice(0, 1))
 

@@ -2,11 +2,13 @@
 
 import json
 import time
+from dataclasses import replace
 from itertools import cycle
 from typing import Any
 
 import pytest
 
+from data_emulator.engine.plan import Checkpoint
 from data_emulator.engine.source import BLOCK_RECORDS, RecordSource
 from tests.data_emulator.engine.fakes import plan
 
@@ -28,27 +30,27 @@ def taken(source: RecordSource, count: int, *at_a_time: int) -> list[bytes]:
 def test_amounts_taken_do_not_matter(at_a_time: tuple[int, ...]) -> None:
     the_plan = plan(rate=None)
     count = 2 * BLOCK_RECORDS + 100
-    expected = taken(RecordSource(the_plan, STARTED_US), count, BLOCK_RECORDS)
-    assert taken(RecordSource(the_plan, STARTED_US), count, *at_a_time) == expected
+    expected = taken(RecordSource(the_plan), count, BLOCK_RECORDS)
+    assert taken(RecordSource(the_plan), count, *at_a_time) == expected
     assert len(set(expected)) == count
 
 
 def test_keys_are_the_users() -> None:
-    records = RecordSource(plan(), STARTED_US).take(500)
+    records = RecordSource(plan()).take(500)
     users = [json.loads(value)["data"]["user_id"] for value in records.values.to_pylist()]
     assert records.keys.to_pylist() == users
 
 
 def test_the_envelope_holds_id_and_time() -> None:
-    the_plan = plan(rate=4.0, duration_s=100)
-    envelopes = [json.loads(value) for value in RecordSource(the_plan, STARTED_US).take(5).values.to_pylist()]
+    the_plan = plan(rate=4.0, duration_s=100, started_us=STARTED_US)
+    envelopes = [json.loads(value) for value in RecordSource(the_plan).take(5).values.to_pylist()]
     assert {each["emulation_id"] for each in envelopes} == {the_plan.emulation_id}
     assert [each["timestamp"] - STARTED_US / 1e6 for each in envelopes] == [0, 0.25, 0.5, 0.75, 1.0]
 
 
 def test_unpaced_records_do_not_run_ahead_of_the_clock() -> None:
     started = time.time()
-    source = RecordSource(plan(rate=None), int(started * 1e6))
+    source = RecordSource(plan(rate=None, started_us=int(started * 1e6)))
     for _ in range(20):
         last: Any = json.loads(source.take(BLOCK_RECORDS).values[-1].as_py())
         assert last["timestamp"] <= time.time()
@@ -59,8 +61,23 @@ def test_unpaced_records_do_not_run_ahead_of_the_clock() -> None:
     [("minio", "json", True, b""), ("kafka", "json", False, b""), ("minio", "csv", True, b"emulation_id,timestamp,")],
 )
 def test_objects_hold_lines_and_messages_do_not(sink: str, format_: str, ends_line: bool, header: bytes) -> None:
-    source = RecordSource(plan(sink=sink, format=format_), STARTED_US)
+    source = RecordSource(plan(sink=sink, format=format_))
     assert source.header().startswith(header)
     assert (source.header() == b"") == (header == b"")
     for value in source.take(10).values.to_pylist():
         assert value.endswith(b"\n") == ends_line
+
+
+@pytest.mark.parametrize("format_", ["json", "csv"])
+@pytest.mark.parametrize("rate", [None, 100.0])
+def test_whoever_goes_on_makes_the_same_records(rate: float | None, format_: str) -> None:
+    the_plan = plan(rate=rate, duration_s=1000, format=format_, started_us=STARTED_US)
+    count = 2 * BLOCK_RECORDS + 100
+    expected = taken(RecordSource(the_plan), count, BLOCK_RECORDS)
+    for at in (1, 777, BLOCK_RECORDS, BLOCK_RECORDS + 1):
+        later = replace(the_plan, checkpoint=Checkpoint(elapsed_s=3.0, records=at))
+        assert taken(RecordSource(later), count - at, 500) == expected[at:]
+        sought = RecordSource(the_plan)
+        sought.take(3000)
+        sought.seek(at)
+        assert taken(sought, count - at, 500) == expected[at:]

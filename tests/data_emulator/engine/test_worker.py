@@ -14,7 +14,7 @@ from data_emulator.domains.base import Domain
 from data_emulator.domains.randomness import Index
 from data_emulator.domains.transaction import Transaction
 from data_emulator.engine import source, worker
-from data_emulator.engine.messages import Report, Shutdown, Start, Stop
+from data_emulator.engine.messages import Report, Reports, Shutdown, Start, Stop
 from data_emulator.engine.plan import Plan
 from data_emulator.engine.run import Outcome
 from data_emulator.engine.worker import Worker
@@ -40,9 +40,17 @@ class Broken(Transaction):
 class Service:
     """The service's end of the pipe."""
 
-    def __init__(self, pipe: Connection) -> None:
+    def __init__(self, pipe: Connection, serving: asyncio.Task[None]) -> None:
         self.pipe = pipe
+        self.serving = serving
         self.reports: dict[str, list[Report]] = {}
+
+    def take(self) -> None:
+        """Take in one message."""
+        said = self.pipe.recv()
+        assert isinstance(said, Reports)
+        for report in said.reports:
+            self.reports.setdefault(report.emulation_id, []).append(report)
 
     async def end_of(self, the_plan: Plan) -> Report:
         """Return the last report of an emulation."""
@@ -50,8 +58,7 @@ class Service:
         while not any(report.outcome for report in self.reports.get(the_plan.emulation_id, [])):
             assert time.monotonic() < deadline, "the emulation does not end"
             assert await asyncio.to_thread(self.pipe.poll, 10), "the worker is silent"
-            for report in self.pipe.recv():
-                self.reports.setdefault(report.emulation_id, []).append(report)
+            self.take()
         return self.reports[the_plan.emulation_id][-1]
 
 
@@ -62,9 +69,10 @@ async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
         monkeypatch.setattr(module, "all_domains", lambda: domains)
     monkeypatch.setattr(Worker, "_sink", lambda *_: FakeSink())
     ours, theirs = Pipe()
-    serving = asyncio.create_task(Worker(theirs, Settings(world_users=100)).serve())
-    yield Service(ours)
-    ours.send(Shutdown(CANCELLED))
+    serving = asyncio.create_task(Worker(theirs, Settings(world_users=100), "worker-1").serve())
+    yield Service(ours, serving)
+    if not serving.done():
+        ours.send(Shutdown())
     await asyncio.wait_for(serving, 30)
     ours.close()
     theirs.close()
@@ -126,11 +134,19 @@ async def test_a_stop_right_behind_the_start_is_obeyed(service: Service) -> None
     assert (await service.end_of(stopped)).outcome == CANCELLED
 
 
-async def test_a_shutdown_right_behind_the_start_is_obeyed(service: Service) -> None:
-    stopped = plan(duration_s=LONG_S)
-    service.pipe.send(Start(stopped))
-    service.pipe.send(Shutdown(CANCELLED))
-    assert (await service.end_of(stopped)).outcome == CANCELLED
+@pytest.mark.parametrize("after_s", [0.0, 1.0])
+async def test_a_shutdown_leaves_emulations_to_be_gone_on_with(service: Service, after_s: float) -> None:
+    left = plan(duration_s=LONG_S)
+    service.pipe.send(Start(left))
+    await asyncio.sleep(after_s)
+    service.pipe.send(Shutdown())
+    await asyncio.wait_for(service.serving, 30)
+    while service.pipe.poll():
+        service.take()
+    last = service.reports[left.emulation_id][-1]
+    assert last.outcome is None
+    assert (last.records > 0) == (after_s > 0)
+    assert sum(each.records for each in last.written.objects) == last.records  # told to the last record
 
 
 async def test_a_stop_for_what_has_ended_does_nothing(service: Service) -> None:

@@ -2,21 +2,29 @@
 
 import asyncio
 import itertools
+import time
 import uuid
 from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from confluent_kafka import Producer
+
 from pydantic import SecretStr
 
+from data_emulator.engine.plan import Checkpoint
 from data_emulator.errors import ConfigurationError, SinkError, SinkUnavailable
 from data_emulator.settings import Settings
-from data_emulator.sinks import kafka
-from data_emulator.sinks.base import EncodedRecords, PartitionWritten
-from data_emulator.sinks.kafka import KafkaSink, KafkaTarget
+from data_emulator.sinks import kafka, kafka_writer
+from data_emulator.sinks.base import PartitionWritten, Records
+from data_emulator.sinks.kafka import KafkaTarget
+from data_emulator.sinks.kafka_sink import KafkaSink
+from data_emulator.sinks.kafka_writer import KafkaWriter
 from data_emulator.stack.tansu import Tansu
 from tests.data_emulator import readback
+from tests.data_emulator.sinks.writers import serving_writer
 
 pytestmark = pytest.mark.integration
 
@@ -37,17 +45,44 @@ def topic(kafka_settings: Settings) -> str:
     return name
 
 
-def encoded(marker: str, count: int, users: int = 50) -> EncodedRecords:
+def encoded(marker: str, count: int, users: int = 50) -> Records:
     values = [b'{"%s":%d}' % (marker.encode(), number) for number in range(count)]
-    return EncodedRecords(pa.array(values, pa.binary()), pa.array([f"user-{n % users}" for n in range(count)]))
+    return keyed(values, [f"user-{n % users}" for n in range(count)])
 
 
-async def write_and_finish(to: KafkaSink, records: EncodedRecords) -> None:
+def keyed(values: list[bytes], keys: list[str]) -> Records:
+    column = pa.array(values, pa.binary())
+    return Records(pa.record_batch({"value": column}), column, pa.array(keys))
+
+
+@pytest.fixture
+async def writer(kafka_settings: Settings) -> AsyncIterator[KafkaWriter]:
+    async with serving_writer(kafka_settings) as serving:
+        yield serving
+
+
+def sink(writer: KafkaWriter, topic: str) -> KafkaSink:
+    return KafkaSink(writer, topic, str(uuid.uuid4()), Checkpoint())
+
+
+async def write_and_finish(to: KafkaSink, records: Records) -> None:
     await to.write(records)
     await to.finish()
 
 
-def assert_is_there(broker: Tansu, topic: str, records: EncodedRecords, written: list[PartitionWritten]) -> None:
+async def write_until_taken(to: KafkaSink, records: Records) -> None:
+    """Write as a run does once the broker is back: again and again, until it is noticed."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return await write_and_finish(to, records)
+        except SinkError:
+            assert time.monotonic() < deadline
+            await to.roll_back()
+            await asyncio.sleep(0.2)
+
+
+def assert_is_there(broker: Tansu, topic: str, records: Records, written: list[PartitionWritten]) -> None:
     """Check that the ranges that the sink named hold exactly its records, each under its key, among others'."""
     own = Counter(zip(records.keys.to_pylist(), records.values.to_pylist(), strict=True))
     for each in written:
@@ -62,9 +97,9 @@ def assert_is_there(broker: Tansu, topic: str, records: EncodedRecords, written:
 
 
 async def test_every_record_is_a_message_under_its_key(
-    kafka_broker: Tansu, kafka_settings: Settings, topic: str
+    kafka_broker: Tansu, writer: KafkaWriter, topic: str
 ) -> None:
-    opened = KafkaSink(kafka.producer(kafka_settings), topic)
+    opened = sink(writer, topic)
     records = encoded("n", 5000)
     for start in range(0, 5000, 1234):
         await opened.write(records.slice(start, 1234))
@@ -77,19 +112,19 @@ async def test_every_record_is_a_message_under_its_key(
 
 
 async def test_keys_lie_where_a_java_client_puts_them(
-    kafka_broker: Tansu, kafka_settings: Settings, topic: str
+    kafka_broker: Tansu, writer: KafkaWriter, topic: str
 ) -> None:
-    opened = KafkaSink(kafka.producer(kafka_settings), topic)
+    opened = sink(writer, topic)
     keys = [*MURMUR2]
-    await opened.write(EncodedRecords(pa.array([b"{}"] * len(keys), pa.binary()), pa.array(keys)))
+    await opened.write(keyed([b"{}"] * len(keys), keys))
     await opened.finish()
     ranges = [(each.partition, each.first_offset, each.next_offset) for each in opened.take_written().partitions]
     placed = {message.key().decode(): message.partition() for message in readback.messages(kafka_broker, topic, ranges)}
     assert placed == {key: (value & 0x7FFFFFFF) % 3 for key, value in MURMUR2.items()}
 
 
-async def test_order_within_a_key_is_kept(kafka_broker: Tansu, kafka_settings: Settings, topic: str) -> None:
-    opened = KafkaSink(kafka.producer(kafka_settings), topic)
+async def test_order_within_a_key_is_kept(kafka_broker: Tansu, writer: KafkaWriter, topic: str) -> None:
+    opened = sink(writer, topic)
     await opened.write(encoded("n", 2000, users=5))
     await opened.finish()
     by_key: dict[bytes, list[int]] = {}
@@ -102,12 +137,10 @@ async def test_order_within_a_key_is_kept(kafka_broker: Tansu, kafka_settings: S
 
 
 async def test_sinks_that_share_a_producer_and_a_topic_count_their_own(
-    kafka_broker: Tansu, kafka_settings: Settings, topic: str
+    kafka_broker: Tansu, writer: KafkaWriter, topic: str
 ) -> None:
-    producer = kafka.producer(kafka_settings)
-
-    async def write(marker: str) -> tuple[EncodedRecords, list[PartitionWritten]]:
-        opened = KafkaSink(producer, topic)
+    async def write(marker: str) -> tuple[Records, list[PartitionWritten]]:
+        opened = sink(writer, topic)
         records = encoded(marker, 1500)
         for start in range(0, 1500, 100):
             await opened.write(records.slice(start, 100))
@@ -120,23 +153,25 @@ async def test_sinks_that_share_a_producer_and_a_topic_count_their_own(
         assert_is_there(kafka_broker, topic, records, written)
 
 
-async def test_a_full_queue_is_ridden_out(kafka_broker: Tansu, kafka_settings: Settings, topic: str) -> None:
+async def test_a_full_queue_is_ridden_out(
+    kafka_broker: Tansu, kafka_settings: Settings, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     refused = 0
 
-    class Small(Producer):
-        def produce(self, *args: object, **named: object) -> None:
+    class Counting(Producer):
+        def produce_batch(self, topic: str, batch: list[Any], **named: Any) -> int:
             nonlocal refused
-            try:
-                super().produce(*args, **named)
-            except BufferError:
-                refused += 1
-                raise
+            queued: int = super().produce_batch(topic, batch, **named)
+            refused += queued < len(batch)
+            return queued
 
-    config = {**kafka.client_config(kafka_settings), "acks": "all", "queue.buffering.max.messages": 100}
-    opened = KafkaSink(Small(config), topic)
-    records = encoded("n", 1000)
-    await opened.write(records)
-    await opened.finish()
+    monkeypatch.setattr(kafka_writer, "Producer", Counting)
+    small = {**kafka_writer.producer_config(kafka_settings, None), "queue.buffering.max.messages": 100}
+    monkeypatch.setattr(kafka_writer, "producer_config", lambda *_: small)
+    async with serving_writer(kafka_settings) as writer:
+        opened = sink(writer, topic)
+        records = encoded("n", 1000)
+        await write_and_finish(opened, records)
     assert refused > 0
     written = opened.take_written().partitions
     assert sum(each.records for each in written) == 1000
@@ -146,21 +181,29 @@ async def test_a_full_queue_is_ridden_out(kafka_broker: Tansu, kafka_settings: S
 async def test_a_broker_that_dies_midway_is_an_error_and_what_it_had_taken_is_there(
     kafka_broker: Tansu, kafka_settings: Settings, topic: str
 ) -> None:
-    opened = KafkaSink(kafka.producer(kafka_settings.model_copy(update={"sink_timeout_s": 3})), topic)
-    before = encoded("before", 500)
-    await opened.write(before)
-    while opened._unacknowledged:
-        await opened._poll(0.01)
-    kafka_broker.kill()
-    try:
-        with pytest.raises(SinkError, match=topic):
-            await write_and_finish(opened, encoded("after", 500))
+    async with serving_writer(kafka_settings.model_copy(update={"sink_timeout_s": 3})) as writer:
+        opened = sink(writer, topic)
+        before, after = encoded("before", 500), encoded("after", 500)
+        await write_and_finish(opened, before)
+        kafka_broker.kill()
+        try:
+            with pytest.raises(SinkError, match="Kafka"):
+                await write_and_finish(opened, after)
+            assert await opened.roll_back() == 500
+            assert opened.accepted_records == 500
+            written = opened.take_written().partitions
+            assert sum(each.records for each in written) == 500
+        finally:
+            kafka_broker.start()
+        assert_is_there(kafka_broker, topic, before, written)
+        await write_until_taken(opened, after)
         written = opened.take_written().partitions
-        assert sum(each.records for each in written) == 500
-        assert opened.accepted_records == 1000
-    finally:
-        kafka_broker.start()
-    assert_is_there(kafka_broker, topic, before, written)
+    assert sum(each.records for each in written) == opened.accepted_records == 1000
+    there = readback.messages(
+        kafka_broker, topic, [(each.partition, each.first_offset, each.next_offset) for each in written]
+    )
+    own = {*before.values.to_pylist(), *after.values.to_pylist()}
+    assert {message.value() for message in there} == own  # some may lie there twice
 
 
 async def test_an_unreachable_broker_is_an_error(
@@ -170,19 +213,20 @@ async def test_an_unreachable_broker_is_an_error(
     lost = kafka_settings.model_copy(
         update={"kafka_bootstrap_servers": f"127.0.0.1:{closed_port}", "sink_timeout_s": 1}
     )
-    opened = KafkaSink(kafka.producer(lost), "anything")
-    with pytest.raises(SinkError, match="anything"):
-        await write_and_finish(opened, encoded("n", 10))
+    async with serving_writer(lost) as writer:
+        opened = sink(writer, "anything")
+        with pytest.raises(SinkError, match="anything"):
+            await write_and_finish(opened, encoded("n", 10))
     assert opened.take_written().partitions == []
     for ask in (KafkaTarget(lost).check, lambda: KafkaTarget(lost).prepare("transactions")):
         with pytest.raises(SinkUnavailable, match=f"127.0.0.1:{closed_port}"):
             ask()
 
 
-async def test_a_message_that_the_client_refuses_is_an_error(kafka_settings: Settings, topic: str) -> None:
-    opened = KafkaSink(kafka.producer(kafka_settings), topic)
+async def test_a_message_that_the_client_refuses_is_an_error(writer: KafkaWriter, topic: str) -> None:
+    opened = sink(writer, topic)
     with pytest.raises(SinkError, match=topic):
-        await opened.write(EncodedRecords(pa.array([b"x" * 2_000_000], pa.binary()), pa.array(["user"])))
+        await opened.write(keyed([b"x" * 2_000_000], ["user"]))
 
 
 def test_the_target_makes_a_missing_topic_once(kafka_broker: Tansu, kafka_settings: Settings) -> None:

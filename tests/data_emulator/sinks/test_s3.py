@@ -14,9 +14,10 @@ import pytest
 from obstore.exceptions import BaseError
 from pydantic import SecretStr
 
+from data_emulator.engine.plan import Checkpoint
 from data_emulator.errors import SinkError, SinkUnavailable
 from data_emulator.settings import Settings
-from data_emulator.sinks.base import EncodedRecords, ObjectWritten
+from data_emulator.sinks.base import ObjectWritten, Records
 from data_emulator.sinks.s3 import S3Sink, S3Target, open_bucket
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.wire import MAX_CHUNK_BYTES
@@ -28,8 +29,9 @@ BUCKET = "sink-tests"
 MIB = 2**20
 
 
-def encoded(values: list[bytes]) -> EncodedRecords:
-    return EncodedRecords(pa.array(values, pa.binary()), pa.array(["user"] * len(values)))
+def encoded(values: list[bytes]) -> Records:
+    column = pa.array(values, pa.binary())
+    return Records(pa.record_batch({"value": column}), column, pa.array(["user"] * len(values)))
 
 
 def records(count: int, longest: int = 300) -> list[bytes]:
@@ -44,6 +46,7 @@ def sink(
     max_records: int | None = None,
     header: bytes = b"",
     timeout_s: float = 20,
+    checkpoint: Checkpoint = Checkpoint(),
 ) -> tuple[S3Sink, str]:
     prefix = str(uuid.uuid4())
     opened = S3Sink(
@@ -53,6 +56,7 @@ def sink(
         header=header,
         max_object_bytes=max_bytes,
         max_object_records=max_records,
+        checkpoint=checkpoint,
     )
     return opened, prefix
 
@@ -186,7 +190,7 @@ async def test_sinks_side_by_side_do_not_meet(s3_store: SeaweedFS, s3_settings: 
 async def test_an_unreachable_store_is_an_error(s3_settings: Settings, closed_port: int) -> None:
     lost = s3_settings.model_copy(update={"s3_endpoint": f"http://127.0.0.1:{closed_port}"})
     opened, prefix = sink(lost, timeout_s=1)
-    with pytest.raises(SinkError, match=f"{prefix}/part-000000.json") as caught:
+    with pytest.raises(SinkError, match=f"{prefix}/part-000000000.json") as caught:
         await write_all(opened, records(10))
     assert_hides(caught.value, s3_settings)
     assert opened.take_written().objects == []
@@ -225,8 +229,8 @@ async def test_a_store_that_dies_midway_is_an_error_and_what_it_had_taken_is_the
     opened, prefix = sink(s3_settings, max_bytes=1000, timeout_s=1)
     values = records(400)
     await opened.write(encoded(values[:200]))
-    while opened._closing:
-        await asyncio.wait(opened._closing)
+    while opened._puts:
+        await asyncio.wait(opened._puts)
     before = opened.take_written().objects
     assert before
     s3_store.kill()

@@ -62,7 +62,15 @@ def test_private_files_replace_what_was_readable(tmp_path: Path) -> None:
 def test_no_command_line_or_repr_has_a_secret(store: SeaweedFS, tmp_path: Path) -> None:
     supervisor = Supervisor(guarded=False)
     broker = Tansu(supervisor, store=store, work_dir=tmp_path, log_path=tmp_path / "log", port=20_050)
-    service = Service(supervisor, store=store, broker=broker, data_dir=tmp_path, log_path=tmp_path / "log", port=20_051)
+    service = Service(
+        supervisor,
+        store=store,
+        bootstrap_servers=broker.bootstrap_servers,
+        delivery="at-least-once",
+        data_dir=tmp_path,
+        log_path=tmp_path / "log",
+        port=20_051,
+    )
     for server in (store, broker, service):
         command = server.command()
         assert store.secret_access_key not in " ".join(command.argv)

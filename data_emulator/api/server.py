@@ -1,0 +1,36 @@
+"""The HTTP server: uvicorn, which ends in good time although clients wait for an answer."""
+
+from __future__ import annotations
+
+from types import FrameType
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+
+from data_emulator.settings import Settings
+
+_SHUTDOWN_GRACE_S: Final = 5
+"""How long a request that is being answered may take once the service has been told to end."""
+
+
+class Server(uvicorn.Server):
+    """Serves the application on the address of its settings."""
+
+    def __init__(self, app: FastAPI, settings: Settings) -> None:
+        self._app = app
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=settings.host,
+                port=settings.port,
+                log_level="warning",
+                access_log=False,
+                timeout_graceful_shutdown=_SHUTDOWN_GRACE_S,
+            )
+        )
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end. Long polls are answered now: the workers are ended in order only when nobody waits any more."""
+        super().handle_exit(sig, frame)
+        self._app.state.emulations.stop_waiting()
