@@ -23,6 +23,7 @@ from data_emulator.errors import (
     IdempotencyKeyReused,
     InvalidRequest,
     SinkUnavailable,
+    TooManyEmulations,
 )
 from data_emulator.format_rules import checked_avro_schema, checked_compression
 from data_emulator.settings import Settings
@@ -58,7 +59,6 @@ class Emulations:
         )
         self._waiters = Waiters()
         self._dispatcher = Dispatcher(settings, self.store, self._waiters.wake)
-        self._starting = threading.Lock()
         self._probing = threading.Lock()
         self._ready_at: dict[tuple[str, str], float] = {}
 
@@ -84,19 +84,13 @@ class Emulations:
             return known, True
         emulation = self._admitted(request, digest)
         emulation = self._with_sink(emulation)
-        with self._starting:
-            # Again, now that no other request can come in between: a replay is no emulation more.
+        try:
+            self._dispatcher.add(emulation, idempotency_key)
+        except (IntegrityError, TooManyEmulations):
+            # Another request was faster with this key: a replay is no emulation more.
             if idempotency_key is not None and (known := self._replayed(idempotency_key, digest)):
                 return known, True
-            self._dispatcher.check_room()
-            try:
-                self.store.add(emulation, idempotency_key)
-            except IntegrityError:
-                # Another service on the same database was faster with this key.
-                if idempotency_key is not None and (known := self._replayed(idempotency_key, digest)):
-                    return known, True
-                raise
-            self._dispatcher.add(emulation.id)
+            raise
         log.info("emulation accepted", emulation_id=emulation.id, **emulation.request.model_dump(mode="json"))
         return emulation, False
 

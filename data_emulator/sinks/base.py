@@ -62,7 +62,7 @@ class PartitionWritten:
 
 @dataclass
 class Written:
-    """What will not be lost any more: the objects since the last look, the partitions from the start.
+    """What will not be lost any more: the objects since the last look; if there is more, the partitions from the start.
 
     It is always the first records of the emulation, without a gap: whoever resumes goes on with the next one.
     """
@@ -101,7 +101,7 @@ class Sink(ABC):
 
     @abstractmethod
     def take_written(self) -> Written:
-        """Return what has been acknowledged, objects only once."""
+        """Return what has been acknowledged, objects only once, partitions only when there is more in them."""
 
 
 class Target(ABC):

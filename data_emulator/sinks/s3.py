@@ -20,9 +20,9 @@ from data_emulator.formats.objects import Layout, ObjectEncoder
 from data_emulator.settings import Settings
 from data_emulator.sinks.base import ObjectWritten, Records, Sink, Target, Written
 
-_PART_BYTES: Final = 8 * 2**20
+PART_BYTES: Final = 8 * 2**20
 """An object smaller than this is put whole; a larger one goes up in parts of this size."""
-_CONCURRENT_PARTS: Final = 2
+CONCURRENT_PARTS: Final = 2
 """Parts of one object on their way at once: with the one being filled, an object never takes more memory than three."""
 _CONCURRENT_PUTS: Final = 16
 _MAX_PENDING_PUTS: Final = 64
@@ -124,9 +124,9 @@ class _Upload:
     async def write(self, records: Records) -> None:
         self._add(self.encoder.add(records))
         self.records += len(records)
-        if self._writer is None and self.bytes >= _PART_BYTES:
+        if self._writer is None and self.bytes >= PART_BYTES:
             self._writer = obstore.open_writer_async(
-                self._store, self.key, buffer_size=_PART_BYTES, max_concurrency=_CONCURRENT_PARTS
+                self._store, self.key, buffer_size=PART_BYTES, max_concurrency=CONCURRENT_PARTS
             )
         if self._writer is not None:
             await self._writer.write(self._taken())
