@@ -46,6 +46,8 @@ def emulation(**changes: Any) -> Emulation:
         "body_digest": "digest",
         "request": request,
         "world_seed": -(2**63),
+        "world_users": 100,
+        "fraud_share": 0.005,
         "seed": 2**63 - 1,
         "state": State.QUEUED,
         "error": None,
