@@ -1,4 +1,4 @@
-"""Exactly-once on Apache Kafka: each record is there once for readers of committed records, and the manifest says so."""
+"""Exactly-once on Apache Kafka: each record is there once for readers of committed records, and in the manifest."""
 
 from __future__ import annotations
 
