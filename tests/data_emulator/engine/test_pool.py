@@ -63,9 +63,9 @@ def service(s3_settings: Settings) -> Iterator[Service]:
 
 
 def wait_until(true: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while not true():
-        assert time.monotonic() < deadline, f"not within 30 s: {what}"
+        assert time.monotonic() < deadline, f"not within 90 s: {what}"
         time.sleep(0.05)
 
 
@@ -102,6 +102,7 @@ def test_shutdown_ends_all_with_the_given_outcome(service: Service) -> None:
     plans = [plan(duration_s=LONG_S, rate=50.0) for _ in range(3)]
     for each in plans:
         service.pool.run(each)
+    wait_until(lambda: service.runs(*plans), "all run")
     service.pool.shutdown(Outcome(State.FAILED, "shut down"))
     assert service.ended(*plans)
     assert {service.reports[each.emulation_id].outcome for each in plans} == {Outcome(State.FAILED, "shut down")}

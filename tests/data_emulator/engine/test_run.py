@@ -30,11 +30,18 @@ async def test_the_rate_and_the_duration_give_the_number_of_records(monkeypatch:
 
 
 async def test_records_are_written_as_time_goes_on_and_not_all_at_the_end() -> None:
-    sink = FakeSink()
+    third_write = asyncio.Event()
+
+    class Watched(FakeSink):
+        async def write(self, records: EncodedRecords) -> None:
+            await super().write(records)
+            if self.writes == 3:
+                third_write.set()
+
+    sink = Watched()
     running = run(plan(rate=100.0, duration_s=LONG_S), sink)
     task = asyncio.create_task(running.to_end())
-    while sink.writes < 3:
-        await asyncio.sleep(0.05)
+    await asyncio.wait_for(third_write.wait(), 60)
     running.stop(Outcome(State.CANCELLED))
     await task
     assert sink.accepted_records < 100 * LONG_S
