@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
@@ -11,9 +13,50 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from data_emulator.stack.apache_kafka import ApacheKafka
 
 
-def messages(broker: ApacheKafka, topic: str, isolation_level: str = "read_committed") -> list[Message]:
-    """Return what is in a topic, from the start to the end, each partition in order."""
-    consumer = Consumer(
+def ends(broker: ApacheKafka, topic: str) -> dict[int, int]:
+    """Return where each partition of a topic ends now; none of a topic that is not there yet."""
+    consumer = _consumer(broker, "read_uncommitted")
+    try:
+        metadata = consumer.list_topics(timeout=30).topics
+        partitions = metadata[topic].partitions if topic in metadata else ()
+        return {
+            partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)[1]
+            for partition in partitions
+        }
+    finally:
+        consumer.close()
+
+
+def messages(
+    broker: ApacheKafka,
+    topic: str,
+    isolation_level: str = "read_committed",
+    since: Mapping[int, int] = MappingProxyType({}),
+) -> list[Message]:
+    """Return what is in a topic, from the start, or from these offsets on, to the end, each partition in order."""
+    consumer = _consumer(broker, isolation_level)
+    try:
+        partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
+        consumer.assign([TopicPartition(topic, partition, since.get(partition, 0)) for partition in partitions])
+        ended: set[int | None] = set()
+        found: list[Message] = []
+        deadline = time.monotonic() + 60
+        while len(ended) < len(partitions):
+            assert time.monotonic() < deadline, "the broker does not come to an end"
+            for message in consumer.consume(5000, timeout=0.2):
+                error = message.error()
+                if error is None:
+                    found.append(message)
+                else:
+                    assert error.code() == KafkaError._PARTITION_EOF, error
+                    ended.add(message.partition())
+        return found
+    finally:
+        consumer.close()
+
+
+def _consumer(broker: ApacheKafka, isolation_level: str) -> Consumer:
+    return Consumer(
         {
             "bootstrap.servers": broker.bootstrap_servers,
             "group.id": "reader",
@@ -24,24 +67,6 @@ def messages(broker: ApacheKafka, topic: str, isolation_level: str = "read_commi
             "log_level": 0,
         }
     )
-    try:
-        partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
-        consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
-        ended: set[int | None] = set()
-        found: list[Message] = []
-        while len(ended) < len(partitions):
-            batch = consumer.consume(5000, timeout=30)
-            assert batch, "the broker is silent"
-            for message in batch:
-                error = message.error()
-                if error is None:
-                    found.append(message)
-                else:
-                    assert error.code() == KafkaError._PARTITION_EOF, error
-                    ended.add(message.partition())
-        return found
-    finally:
-        consumer.close()
 
 
 def of_emulation(found: Iterable[Message], emulation_id: str) -> list[Message]:
