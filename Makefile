@@ -6,11 +6,12 @@ UV := $(BIN)/uv
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test test-kafka test-unit check format lock clean
+.PHONY: help install demo up down test test-kafka test-unit bench-kafka bench-s3 bench-concurrency bench-memory bench-kills \
+	check format lock clean
 
 help: ## show this help
 	@echo "Lakehouse Lab Data Emulator. Start with 'make demo'."
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## create .venv with exactly what requirements.lock pins
 
@@ -39,6 +40,21 @@ test-kafka: $(INSTALLED) ## run the tests on Apache Kafka; needs Java 17 and Mav
 
 test-unit: $(INSTALLED) ## run the tests that need no server
 	@$(BIN)/python -m pytest -m "not integration and not e2e and not kafka"
+
+bench-kafka: $(INSTALLED) ## one emulation to Apache Kafka, beside its own performance tool and a Faker loop
+	@$(BIN)/python -m benchmarks.kafka
+
+bench-s3: $(INSTALLED) ## one emulation to S3, beside obstore alone uploading the same bytes
+	@$(BIN)/python -m benchmarks.s3
+
+bench-concurrency: $(INSTALLED) ## 1, 30, 100 and 1,000 emulations at once, beside a service that emulates in threads
+	@$(BIN)/python -m benchmarks.concurrency
+
+bench-memory: $(INSTALLED) ## memory at 1 and at 50 million records, beside a writer that holds all in memory
+	@$(BIN)/python -m benchmarks.memory
+
+bench-kills: $(INSTALLED) ## kill the service 20 times at random moments, and count what is there in the end
+	@$(BIN)/python -m benchmarks.kills
 
 check: $(INSTALLED) ## lint (ruff), type-check (mypy --strict) and hold the architecture (import-linter)
 	@$(BIN)/ruff check .
