@@ -25,10 +25,9 @@ from faker import Faker
 
 from benchmarks.emulating import emulate, request_body, service_client
 from benchmarks.producer_performance import producer_performance
+from benchmarks.records import transactions
 from benchmarks.report import machine, print_figures, print_table, versions
 from benchmarks.servers import create_topic, delete_topic, running_servers
-from data_emulator.engine.plan import Plan
-from data_emulator.engine.source import RecordSource
 from data_emulator.stack.apache_kafka import ApacheKafka
 
 _PARTITIONS = 3
@@ -105,30 +104,6 @@ def main() -> None:
             "faker_ratio": round(medians[OURS] / medians[FAKER], 1),
         }
     )
-
-
-def transactions(count: int) -> list[bytes]:
-    """Return that many transactions as the engine encodes them, a line each."""
-    plan = Plan(
-        emulation_id=str(uuid.uuid4()),
-        domain="transaction",
-        sink="minio",  # a line end after each
-        format="json",
-        sync_type="grouped",
-        max_chunk_size=1024,
-        duration_s=_LONGEST_S,
-        rate=None,
-        max_records=count,
-        world_seed=20,
-        world_users=10_000,
-        seed=7,
-        started_us=int(time.time() * 1e6),
-    )
-    source = RecordSource(plan)
-    lines: list[bytes] = []
-    while len(lines) < count:
-        lines += source.take(count - len(lines)).values.to_pylist()
-    return lines
 
 
 def _tool(

@@ -13,6 +13,7 @@ import numpy as np
 
 _POLLS_A_SECOND = 10.0
 _LAST_WORD_AFTER_S = 180.0
+_KEEPALIVE_S = 4.0  # less than the 5 s after which uvicorn closes a connection
 _REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=None)
 
 
@@ -56,7 +57,7 @@ async def measure(url: str, bodies: list[dict[str, Any]]) -> Latencies:
     latencies = Latencies()
     ids: list[str] = []
     longest_s = max(body["timeout"] for body in bodies)
-    connector = aiohttp.TCPConnector(limit=0)
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S)
     started = time.monotonic()
     async with aiohttp.ClientSession(url, connector=connector, timeout=_REQUEST_TIMEOUT, trust_env=False) as client:
         all_ended = asyncio.Event()
