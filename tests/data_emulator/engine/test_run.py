@@ -35,7 +35,7 @@ async def test_records_are_written_as_time_goes_on_and_not_all_at_the_end() -> N
     third_write = asyncio.Event()
 
     class Watched(FakeSink):
-        async def write(self, records: EncodedRecords) -> None:
+        async def write(self, records: Records) -> None:
             await super().write(records)
             if self.writes == 3:
                 third_write.set()
