@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from data_emulator import cli
 from data_emulator.settings import Settings
+from data_emulator.stack.processes import Supervisor
 from tests.data_emulator.running_service import RunningService
 
 SECRET = "s3cr3t-value"
@@ -113,10 +114,12 @@ def test_without_a_command_it_explains_itself(tmp_path: Path) -> None:
 
 @pytest.mark.integration
 @pytest.mark.parametrize("by", ["token", "--insecure"])
-def test_it_serves_beyond_loopback_with_a_token_or_when_told_so(tmp_path: Path, by: str) -> None:
+def test_it_serves_beyond_loopback_with_a_token_or_when_told_so(
+    supervisor: Supervisor, tmp_path: Path, by: str
+) -> None:
     arguments = ["--host", "0.0.0.0"] + ([by] if by == "--insecure" else [])
     environment = {"DATA_EMULATOR_TOKEN": SECRET} if by == "token" else {}
-    service = RunningService(tmp_path, environment, *arguments)
+    service = RunningService(supervisor, tmp_path, environment, *arguments)
     try:
         service.start()
         assert service.http.get("/").status_code == (401 if by == "token" else 200)
