@@ -10,6 +10,8 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Final
 
+from obstore.store import S3Store
+
 from data_emulator.domains import all_domains
 from data_emulator.domains.people import name_pools
 from data_emulator.domains.world import world
@@ -54,6 +56,7 @@ class Worker:
         self._proceed = asyncio.Event()
         self._shutdown = False
         self._settled = False
+        self._buckets: dict[str, S3Store] = {}
         self._writer: KafkaWriter | None = None
         self._writer_task: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -125,11 +128,17 @@ class Worker:
         if plan.sink == "kafka":
             return KafkaSink(self._kafka_writer(), destination, plan.emulation_id, plan.checkpoint)
         return s3.S3Sink(
-            s3.open_bucket(self._settings, destination, s3.write_timeout(self._settings)),
+            self._bucket(destination),
             prefix=plan.emulation_id,
             layout=layout(plan, source),
             checkpoint=plan.checkpoint,
         )
+
+    def _bucket(self, name: str) -> S3Store:
+        """Return the client that this worker's emulations share: to make one takes milliseconds."""
+        if name not in self._buckets:
+            self._buckets[name] = s3.open_bucket(self._settings, name, s3.write_timeout(self._settings))
+        return self._buckets[name]
 
     def _kafka_writer(self) -> KafkaWriter:
         """Return the writer that this worker's emulations share, made for the first of them."""
