@@ -18,6 +18,7 @@ import pytest
 
 from data_emulator.engine.objects import layout
 from data_emulator.engine.source import RecordSource
+from data_emulator.formats import lines
 from data_emulator.formats.avro_file import BLOCK_RECORDS
 from data_emulator.formats.catalog import FORMATS
 from data_emulator.formats.parquet import ROW_GROUP_RECORDS
@@ -153,6 +154,21 @@ def test_an_object_made_later_by_another_worker_is_the_same(
     monkeypatch.setattr("time.time", lambda: 4e9)
     monkeypatch.setattr("os.urandom", lambda count: b"x" * count)
     assert content(plan(format=name, compression=compression), 500) == made
+
+
+def test_a_compressor_that_tells_its_pieces_apart_gives_the_same_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Telling:
+        def compress(self, piece: bytes) -> bytes:
+            return b"%d," % len(piece)
+
+        def end(self) -> bytes:
+            return b""
+
+    monkeypatch.setitem(lines._COMPRESSORS, "gzip", Telling)
+    made = content(plan(compression="gzip"), 5000)
+    assert made.count(b",") > 2
+    for at_a_time in ((1,), (100, 4096)):
+        assert content(plan(compression="gzip"), 5000, *at_a_time) == made
 
 
 def test_only_avros_marker_tells_keys_apart() -> None:
