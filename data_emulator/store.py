@@ -34,7 +34,10 @@ _emulations = sa.Table(
     sa.Column("request", sa.JSON, nullable=False, comment="as it is carried out: defaults filled in"),
     sa.Column("domain", sa.String(255), nullable=False, index=True),
     sa.Column("world_seed", sa.BigInteger, nullable=False),
+    sa.Column("world_users", sa.BigInteger, nullable=False),
+    sa.Column("fraud_share", sa.Double, nullable=False),
     sa.Column("seed", sa.BigInteger, nullable=False),
+    sa.Column("schema_id", sa.BigInteger, comment="what the schema registry calls the schema of the records"),
     sa.Column("state", sa.String(16), nullable=False, index=True),
     sa.Column("error", sa.Text),
     sa.Column("created_at", sa.Double, nullable=False, comment="Unix seconds, as all times here"),
@@ -94,6 +97,20 @@ def _report_row(report: Report) -> dict[str, Any]:
     }
 
 
+def _manifest_totals(emulation_id: str) -> dict[str, Any]:
+    """Return the sums of the manifest's records and bytes, to be set in an emulation's row."""
+    totals: dict[str, Any] = {}
+    for name in ("records", "bytes"):
+        sums = [
+            sa.select(sa.func.coalesce(sa.func.sum(table.c[name]), 0))
+            .where(table.c.emulation_id == emulation_id)
+            .scalar_subquery()
+            for table in (_objects, _partitions)
+        ]
+        totals[name] = sums[0] + sums[1]
+    return totals
+
+
 def _forget_prepared(transactional_id: str) -> sa.Update:
     return (
         _transactions.update()
@@ -104,12 +121,14 @@ def _forget_prepared(transactional_id: str) -> sa.Update:
 
 @dataclass(frozen=True)
 class Emulation:
-    """An emulation as stored. Times are Unix seconds."""
+    """An emulation as stored. Times are Unix seconds; `schema_id` is of the schema registry, for Avro in Kafka."""
 
     id: str
     body_digest: str
     request: EmulationRequest
     world_seed: int
+    world_users: int
+    fraud_share: float
     seed: int
     state: State
     error: str | None
@@ -120,6 +139,7 @@ class Emulation:
     cancel_requested: bool
     records: int
     bytes: int
+    schema_id: int | None = None
 
 
 class _Arrival:
@@ -177,9 +197,12 @@ class Store:
                 "id": emulation.id,
                 "idempotency_key": idempotency_key,
                 "body_digest": emulation.body_digest,
-                "request": emulation.request.model_dump(),
+                "request": emulation.request.model_dump(mode="json"),
                 "domain": emulation.request.emulation_domain,
                 "world_seed": emulation.world_seed,
+                "world_users": emulation.world_users,
+                "fraud_share": emulation.fraud_share,
+                "schema_id": emulation.schema_id,
                 "seed": emulation.seed,
                 "state": emulation.state,
                 "created_at": emulation.created_at,
@@ -330,6 +353,12 @@ class Store:
         """Forget a transactional id, and take in what was committed under it last."""
         with self._write() as connection:
             self._set_partitions(connection, committed.partitions if committed else {})
+            for emulation_id in committed.partitions if committed else ():
+                connection.execute(
+                    _emulations.update()
+                    .where(_emulations.c.id == emulation_id, _emulations.c.ended_at.is_not(None))
+                    .values(**_manifest_totals(emulation_id))
+                )
             connection.execute(_transactions.delete().where(_transactions.c.transactional_id == transactional_id))
 
     def checkpoint(self, emulation: Emulation) -> Checkpoint:
@@ -378,19 +407,10 @@ class Store:
 
     def _end(self, connection: Connection, emulation_id: str, state: State, error: str | None, now: float) -> None:
         """Set the final state. From here on, records and bytes are those that the manifest lists."""
-        totals: dict[str, Any] = {}
-        for name in ("records", "bytes"):
-            sums = [
-                sa.select(sa.func.coalesce(sa.func.sum(table.c[name]), 0))
-                .where(table.c.emulation_id == emulation_id)
-                .scalar_subquery()
-                for table in (_objects, _partitions)
-            ]
-            totals[name] = sums[0] + sums[1]
         connection.execute(
             _emulations.update()
             .where(_emulations.c.id == emulation_id, _emulations.c.state.not_in(TERMINAL_STATES))
-            .values(state=state, error=error, ended_at=now, **totals)
+            .values(state=state, error=error, ended_at=now, **_manifest_totals(emulation_id))
         )
 
     def _fail_if_short(self, connection: Connection, report: Report) -> None:
@@ -433,6 +453,8 @@ def _emulation(row: Row[Any]) -> Emulation:
         body_digest=row.body_digest,
         request=EmulationRequest.model_validate(row.request),
         world_seed=row.world_seed,
+        world_users=row.world_users,
+        fraud_share=row.fraud_share,
         seed=row.seed,
         state=State(row.state),
         error=row.error,
@@ -443,4 +465,5 @@ def _emulation(row: Row[Any]) -> Emulation:
         cancel_requested=row.cancel_requested,
         records=row.records,
         bytes=row.bytes,
+        schema_id=row.schema_id,
     )

@@ -16,6 +16,7 @@ from data_emulator.domains import all_domains
 from data_emulator.domains.people import name_pools
 from data_emulator.domains.world import world
 from data_emulator.engine.messages import Opened, Prepared, Proceed, Report, Reports, Shutdown, Start, Stop
+from data_emulator.engine.objects import layout
 from data_emulator.engine.plan import Plan
 from data_emulator.engine.run import Outcome, Run
 from data_emulator.engine.source import RecordSource
@@ -129,10 +130,7 @@ class Worker:
         return s3.S3Sink(
             self._bucket(destination),
             prefix=plan.emulation_id,
-            extension=plan.format,
-            header=source.header(),
-            max_object_bytes=plan.max_chunk_size if plan.sync_type == "chunked" else None,
-            max_object_records=None if plan.sync_type in ("grouped", "chunked") else 1,
+            layout=layout(plan, source),
             checkpoint=plan.checkpoint,
         )
 
@@ -181,7 +179,7 @@ def _die_if_failed(task: asyncio.Task[None]) -> None:
 def warm_up(settings: Settings) -> None:
     """Make what all emulations share, so that the first one does not start late."""
     name_pools()
-    world(settings.world_seed, settings.world_users)
+    world(settings.world_seed, settings.world_users, settings.fraud_share)
 
 
 def _defect(error: Exception) -> Outcome:

@@ -72,9 +72,9 @@ def service(s3_settings: Settings) -> Iterator[Service]:
 
 
 def wait_until(true: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while not true():
-        assert time.monotonic() < deadline, f"not within 30 s: {what}"
+        assert time.monotonic() < deadline, f"not within 90 s: {what}"
         time.sleep(0.05)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from confluent_kafka import Producer
-
 from pydantic import SecretStr
 
 from data_emulator.engine.plan import Checkpoint
@@ -96,9 +95,7 @@ def assert_is_there(broker: Tansu, topic: str, records: Records, written: list[P
     assert not own
 
 
-async def test_every_record_is_a_message_under_its_key(
-    kafka_broker: Tansu, writer: KafkaWriter, topic: str
-) -> None:
+async def test_every_record_is_a_message_under_its_key(kafka_broker: Tansu, writer: KafkaWriter, topic: str) -> None:
     opened = sink(writer, topic)
     records = encoded("n", 5000)
     for start in range(0, 5000, 1234):
@@ -111,9 +108,7 @@ async def test_every_record_is_a_message_under_its_key(
     assert_is_there(kafka_broker, topic, records, written)
 
 
-async def test_keys_lie_where_a_java_client_puts_them(
-    kafka_broker: Tansu, writer: KafkaWriter, topic: str
-) -> None:
+async def test_keys_lie_where_a_java_client_puts_them(kafka_broker: Tansu, writer: KafkaWriter, topic: str) -> None:
     opened = sink(writer, topic)
     keys = [*MURMUR2]
     await opened.write(keyed([b"{}"] * len(keys), keys))
