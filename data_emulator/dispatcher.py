@@ -25,7 +25,10 @@ from data_emulator.store import Emulation, Store
 from data_emulator.wire import State
 
 _MAX_DEATHS: Final = 5
-"""An emulation whose workers die that often, without a record more in between, is given up: it is what kills them."""
+"""An emulation in whose turn workers die that often, without getting on in between, is given up: it is what kills them.
+"""
+_GETS_ON_S: Final = 1.0
+"""Getting on is a record more, or this much more time: some write their one object at the end."""
 _SETTLE_PAUSE_S: Final = 1.0
 _END_TIMEOUT_S: Final = 10.0
 
@@ -51,7 +54,7 @@ class Dispatcher:
         self._queued: deque[str] = deque()
         self._running: dict[str, int] = {}
         """The bytes of memory that each running emulation may take."""
-        self._deaths: dict[str, tuple[int, int]] = {}
+        self._deaths: dict[str, tuple[int, Checkpoint]] = {}
         self._undecided: set[str] = set()
         """Those that no worker has, because it is not known yet what is committed of their last records."""
 
@@ -144,10 +147,10 @@ class Dispatcher:
                 log.info("emulation ended", emulation_id=report.emulation_id, state=state, error=error)
         self._ended({report.emulation_id for report in reports if report.outcome})
 
-    def on_lost(self, transactional_id: str, emulation_ids: set[str]) -> None:
+    def on_lost(self, transactional_id: str, emulation_ids: set[str], suspect: str) -> None:
         """Have others go on with what a dead worker ran."""
         left = [each for each in self._store.transactional_ids() if each == transactional_id]
-        self._go_on(left, sorted(emulation_ids))
+        self._go_on(left, sorted(emulation_ids), suspect)
 
     def _start_queued(self) -> None:
         """Give waiting emulations to workers while there is room. Call it with the lock held."""
@@ -193,7 +196,7 @@ class Dispatcher:
             backfill_us=request.backfill_us,
         )
 
-    def _go_on(self, transactional_ids: list[str], emulation_ids: list[str]) -> None:
+    def _go_on(self, transactional_ids: list[str], emulation_ids: list[str], suspect: str | None = None) -> None:
         """Find out what dead workers have committed, and give their emulations to living ones."""
         prepared = {each: self._store.prepared(each) for each in transactional_ids}
         undecided = {each for transaction in prepared.values() if transaction for each in transaction.partitions}
@@ -202,7 +205,7 @@ class Dispatcher:
         # What is known of these does not depend on the broker, so they need not wait until it is back.
         for emulation_id in emulation_ids:
             if emulation_id not in undecided:
-                self._go_on_with(emulation_id)
+                self._go_on_with(emulation_id, emulation_id == suspect)
         gives_up_at = time.monotonic() + self._settings.sink_outage_s
         late = [each for each in transactional_ids if not self._settle(each, prepared[each], gives_up_at)]
         unsettled = {each for key in late if (transaction := prepared[key]) for each in transaction.partitions}
@@ -213,12 +216,12 @@ class Dispatcher:
                 error = "Kafka did not come back to tell what was committed of the last records"
                 self._end(emulation_id, State.FAILED, error)
             elif emulation_id in undecided:
-                self._go_on_with(emulation_id)
+                self._go_on_with(emulation_id, emulation_id == suspect)
         # They have failed meanwhile, but what the broker holds of them must still get into their manifests.
         for transactional_id in late:
             self._settle(transactional_id, prepared[transactional_id], float("inf"))
 
-    def _go_on_with(self, emulation_id: str) -> None:
+    def _go_on_with(self, emulation_id: str, is_suspect: bool) -> None:
         """Give an emulation to a worker, from its checkpoint on; or end it, if it is to end."""
         with self._lock:  # so that a cancellation comes either before the look, or once the worker has it
             emulation = self._store.get(emulation_id)
@@ -227,7 +230,7 @@ class Dispatcher:
             state, error = State.CANCELLED, None
             if emulation is not None and not emulation.state.is_terminal and not emulation.cancel_requested:
                 checkpoint = self._store.checkpoint(emulation)
-                if not self._has_died_too_often(emulation_id, checkpoint.records):
+                if not (is_suspect and self._has_died_too_often(emulation_id, checkpoint)):
                     log.info("emulation goes on", emulation_id=emulation_id, records=checkpoint.records)
                     self._pool.run(self._plan(emulation, checkpoint))
                     return
@@ -253,10 +256,11 @@ class Dispatcher:
                 return True
         return False
 
-    def _has_died_too_often(self, emulation_id: str, records: int) -> bool:
-        deaths, at_records = self._deaths.get(emulation_id, (0, -1))
-        deaths = deaths + 1 if records == at_records else 1
-        self._deaths[emulation_id] = (deaths, records)
+    def _has_died_too_often(self, emulation_id: str, at: Checkpoint) -> bool:
+        deaths, before = self._deaths.get(emulation_id, (0, at))
+        gets_on = at.records > before.records or at.elapsed_s - before.elapsed_s > _GETS_ON_S
+        deaths = 1 if gets_on else deaths + 1
+        self._deaths[emulation_id] = (deaths, at)
         return deaths >= _MAX_DEATHS
 
     def _end(self, emulation_id: str, state: State, error: str | None) -> None:

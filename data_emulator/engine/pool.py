@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import queue
@@ -10,7 +11,7 @@ import uuid
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -22,6 +23,7 @@ from data_emulator.settings import Settings
 from data_emulator.sinks.kafka_writer import Transaction
 
 _SHUTDOWN_GRACE_S: Final = 10.0
+_ID_LENGTH: Final = 36
 
 log = structlog.get_logger(__name__)
 
@@ -41,17 +43,18 @@ class Listener(Protocol):
     def on_reports(self, transactional_id: str, reports: list[Report], settled: bool) -> None:
         """Take in how far emulations are."""
 
-    def on_lost(self, transactional_id: str, emulation_ids: set[str]) -> None:
-        """Take in that a worker has died, and with it what it ran."""
+    def on_lost(self, transactional_id: str, emulation_ids: set[str], suspect: str) -> None:
+        """Take in that a worker has died, and with it what it ran; it was the turn of `suspect`."""
 
 
 class _Worker:
     """A process, its pipe, and the emulations that it was given and has not reported the end of."""
 
-    def __init__(self, process: SpawnProcess, pipe: Connection, transactional_id: str) -> None:
+    def __init__(self, process: SpawnProcess, pipe: Connection, transactional_id: str, at_work: Any) -> None:
         self.process = process
         self.pipe = pipe
         self.transactional_id = transactional_id
+        self.at_work = at_work
         self.emulation_ids: set[str] = set()
         self.orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
 
@@ -106,15 +109,16 @@ class WorkerPool:
         ours, theirs = self._context.Pipe()
         # A new one for every process: nobody but the service itself, when it settles what the process left, reuses it.
         transactional_id = f"data-emulator-{uuid.uuid4()}"
+        at_work = self._context.RawArray(ctypes.c_char, _ID_LENGTH)
         process = self._context.Process(
             target=worker.main,
-            args=(theirs, self._settings, transactional_id),
+            args=(theirs, self._settings, transactional_id, at_work),
             name="data-emulator-worker",
             daemon=True,
         )
         process.start()
         theirs.close()  # so that the pipe ends when the worker does
-        added = _Worker(process, ours, transactional_id)
+        added = _Worker(process, ours, transactional_id, at_work)
         self._workers.append(added)
         reader = threading.Thread(target=self._read, args=(added,), name="worker-reports", daemon=True)
         self._readers.append(reader)
@@ -152,7 +156,7 @@ class WorkerPool:
                 log.error("worker died", exit_code=of.process.exitcode, emulations=len(lost))
                 self._spawn()
         if not closing:
-            self._listener.on_lost(of.transactional_id, lost)
+            self._listener.on_lost(of.transactional_id, lost, of.at_work.value.decode())
 
     def _hear(self, of: _Worker, said: Opened | Prepared | Reports) -> None:
         match said:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -41,14 +41,23 @@ class Run:
     """An emulation being run.
 
     :param outage_s: how long its sink may be away before the emulation fails.
+    :param on_turn: called each time before it makes records.
     """
 
-    def __init__(self, plan: Plan, source: RecordSource, sink: Sink, outage_s: float) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        source: RecordSource,
+        sink: Sink,
+        outage_s: float,
+        on_turn: Callable[[], None] = lambda: None,
+    ) -> None:
         self.plan = plan
         self.sink = sink
         self.clock = Stopwatch(plan.checkpoint.elapsed_s)
         self._source = source
         self._outage_s = outage_s
+        self._on_turn = on_turn
         self._stop = asyncio.Event()
         self._stop_as: Outcome | None = None
         self._acknowledged = -1
@@ -128,6 +137,7 @@ class Run:
             missing = BLOCK_RECORDS if due is None else due - self.sink.accepted_records
             if missing <= 0:
                 return
+            self._on_turn()
             await self.sink.write(self._source.take(missing))
             await asyncio.sleep(0)
 

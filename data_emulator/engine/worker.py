@@ -7,8 +7,9 @@ import os
 import signal
 import traceback
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
-from typing import Final
+from typing import Any, Final
 
 from obstore.store import S3Store
 
@@ -32,22 +33,24 @@ _NICENESS: Final = 5
 """Workers yield to the process that answers requests: it is theirs to be busy, its to be quick."""
 
 
-def main(pipe: Connection, settings: Settings, transactional_id: str) -> None:
+def main(pipe: Connection, settings: Settings, transactional_id: str, at_work: Any) -> None:
     """Run emulations until told to shut down, or until the service is gone. The body of a worker process.
 
     :param transactional_id: for Kafka transactions; no other process has it.
+    :param at_work: memory shared with the service, for the id of the emulation whose turn it is.
     """
     # The terminal's ctrl-C reaches the whole process group: it is the service that ends its workers, in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(_NICENESS)
-    asyncio.run(Worker(pipe, settings, transactional_id).serve())
+    asyncio.run(Worker(pipe, settings, transactional_id, at_work).serve())
 
 
 class Worker:
     """The emulations of one process, and its end of the pipe."""
 
-    def __init__(self, pipe: Connection, settings: Settings, transactional_id: str) -> None:
+    def __init__(self, pipe: Connection, settings: Settings, transactional_id: str, at_work: Any) -> None:
         self._pipe = pipe
+        self._at_work = at_work
         self._settings = settings
         self._transactional_id = transactional_id if settings.kafka_delivery == "exactly-once" else None
         self._runs: dict[str, Run] = {}
@@ -104,7 +107,8 @@ class Worker:
     def _start(self, plan: Plan) -> None:
         try:
             source = RecordSource(plan)
-            run = Run(plan, source, self._sink(plan, source), self._settings.sink_outage_s)
+            sink = self._sink(plan, source)
+            run = Run(plan, source, sink, self._settings.sink_outage_s, partial(self._note_turn, plan.emulation_id))
         except Exception as error:
             self._ended.append(_report(plan.emulation_id, None, _defect(error)))
             self._to_report.set()
@@ -113,6 +117,10 @@ class Worker:
         task = asyncio.create_task(self._run_to_end(run))
         self._tasks.add(task)
         task.add_done_callback(self._done)
+
+    def _note_turn(self, emulation_id: str) -> None:
+        """Leave word whose turn it is: if the process dies of it, the service knows which emulation to suspect."""
+        self._at_work.value = emulation_id.encode()
 
     async def _run_to_end(self, run: Run) -> None:
         outcome: Outcome | None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 
 import pytest
 
@@ -77,7 +77,7 @@ def test_with_a_sink_that_works(service: RunningService, s3_store: SeaweedFS) ->
     rounds = [started(service) for _ in range(2)]
     for kind, ids in zip(KINDS, zip(*rounds, strict=True), strict=True):
         assert min(cancel(service, each) for each in ids) < WITHIN_S, kind
-    for each in itertools.chain.from_iterable(rounds):
+    for each in chain.from_iterable(rounds):
         assert_manifest_is_true(service, s3_store, each, strays=False)
         assert service.manifest(each)["totals"]["records"] > 0
 
@@ -89,7 +89,7 @@ def test_with_a_sink_that_hangs(service: RunningService, s3_store: SeaweedFS) ->
         took_s = [[cancel(service, each) for each in ids] for ids in zip(*rounds, strict=True)]
     for kind, each in zip(KINDS, took_s, strict=True):
         assert min(each) < WITHIN_S, (kind, each)
-    for one in itertools.chain.from_iterable(rounds):
+    for one in chain.from_iterable(rounds):
         assert_manifest_is_true(service, s3_store, one, strays=True)
     again = service.post(endless(max_records=100))
     assert service.ended(again)["status"]["global_status"] == "completed"

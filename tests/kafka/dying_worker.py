@@ -7,6 +7,7 @@ import os
 import signal
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from data_emulator.engine import worker
 from data_emulator.settings import Settings
@@ -20,7 +21,7 @@ BROKER = "TEST_WORKER_TAKES_WITH_IT"
 """The variable with the pid of a broker that is killed with it; empty: none."""
 
 
-def main(pipe: Connection, settings: Settings, transactional_id: str) -> None:
+def main(pipe: Connection, settings: Settings, transactional_id: str, at_work: Any) -> None:
     """Do what a worker does, up to that moment."""
     commits = 0
     marker = Path(os.environ[DIED])
@@ -49,4 +50,4 @@ def main(pipe: Connection, settings: Settings, transactional_id: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     KafkaWriter._call = call  # type: ignore[method-assign]
-    worker.main(pipe, settings, transactional_id)
+    worker.main(pipe, settings, transactional_id, at_work)

@@ -43,7 +43,7 @@ class Service:
         with self._lock:
             self.reports |= {report.emulation_id: report for report in reports}
 
-    def on_lost(self, transactional_id: str, emulation_ids: set[str]) -> None:
+    def on_lost(self, transactional_id: str, emulation_ids: set[str], suspect: str) -> None:
         with self._lock:
             self.lost |= emulation_ids
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -69,7 +70,7 @@ async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
         monkeypatch.setattr(module, "all_domains", lambda: domains)
     monkeypatch.setattr(Worker, "_sink", lambda *_: FakeSink())
     ours, theirs = Pipe()
-    serving = asyncio.create_task(Worker(theirs, Settings(world_users=100), "worker-1").serve())
+    serving = asyncio.create_task(Worker(theirs, Settings(world_users=100), "worker-1", SimpleNamespace()).serve())
     yield Service(ours, serving)
     if not serving.done():
         ours.send(Shutdown())
@@ -146,7 +147,8 @@ async def test_a_shutdown_leaves_emulations_to_be_gone_on_with(service: Service,
     last = service.reports[left.emulation_id][-1]
     assert last.outcome is None
     assert (last.records > 0) == (after_s > 0)
-    assert sum(each.records for each in last.written.objects) == last.records  # told to the last record
+    objects = [each for report in service.reports[left.emulation_id] for each in report.written.objects]
+    assert sum(each.records for each in objects) == last.records  # told to the last record
 
 
 async def test_a_stop_for_what_has_ended_does_nothing(service: Service) -> None:
