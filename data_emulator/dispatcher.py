@@ -48,6 +48,8 @@ class Dispatcher:
         self._running: dict[str, int] = {}
         """The bytes of memory that each running emulation may take."""
         self._deaths: dict[str, tuple[int, int]] = {}
+        self._undecided: set[str] = set()
+        """Those that no worker has, because it is not known yet what is committed of their last records."""
 
     def open(self) -> None:
         """Start the workers, and go on with what an earlier process left, running or queued."""
@@ -94,8 +96,11 @@ class Dispatcher:
             if was_queued:
                 self._queued.remove(emulation_id)
                 self._store.end([emulation_id], State.CANCELLED, None)
+            undecided = emulation_id in self._undecided
         if was_queued:
             self._on_ended({emulation_id})
+        elif undecided:
+            self._end(emulation_id, State.CANCELLED, None)
         else:
             self._pool.stop(emulation_id, Outcome(State.CANCELLED))
 
@@ -160,36 +165,51 @@ class Dispatcher:
         )
 
     def _go_on(self, transactional_ids: list[str], emulation_ids: list[str]) -> None:
-        """Find out what dead workers have committed, then give their emulations to living ones."""
-        unsettled: set[str] = set()
-        for transactional_id in transactional_ids:
-            unsettled |= self._settle(transactional_id)
+        """Find out what dead workers have committed, and give their emulations to living ones."""
+        prepared = {each: self._store.prepared(each) for each in transactional_ids}
+        undecided = {each for transaction in prepared.values() if transaction for each in transaction.partitions}
+        with self._lock:
+            self._undecided |= undecided
+        # What is known of these does not depend on the broker, so they need not wait until it is back.
         for emulation_id in emulation_ids:
-            if self._closing.is_set():
-                return
-            emulation = self._store.get(emulation_id)
-            if emulation is None or emulation.state.is_terminal:
-                self._ended({emulation_id})
-                continue
-            checkpoint = self._store.checkpoint(emulation)
-            if emulation_id in unsettled:
+            if emulation_id not in undecided:
+                self._go_on_with(emulation_id)
+        gives_up_at = time.monotonic() + self._settings.sink_outage_s
+        late = [each for each in transactional_ids if not self._settle(each, prepared[each], gives_up_at)]
+        unsettled = {each for key in late if (transaction := prepared[key]) for each in transaction.partitions}
+        with self._lock:
+            self._undecided -= undecided
+        for emulation_id in emulation_ids:
+            if emulation_id in unsettled and not self._closing.is_set():
                 error = "Kafka did not come back to tell what was committed of the last records"
                 self._end(emulation_id, State.FAILED, error)
-            elif emulation.cancel_requested:
-                self._end(emulation_id, State.CANCELLED, None)
-            elif self._has_died_too_often(emulation_id, checkpoint.records):
-                self._end(emulation_id, State.FAILED, f"its worker process died {_MAX_DEATHS} times in a row")
-            else:
-                log.info("emulation goes on", emulation_id=emulation_id, records=checkpoint.records)
-                self._pool.run(self._plan(emulation, checkpoint))
+            elif emulation_id in undecided:
+                self._go_on_with(emulation_id)
+        # They have failed meanwhile, but what the broker holds of them must still get into their manifests.
+        for transactional_id in late:
+            self._settle(transactional_id, prepared[transactional_id], float("inf"))
 
-    def _settle(self, transactional_id: str) -> set[str]:
+    def _go_on_with(self, emulation_id: str) -> None:
+        """Give an emulation to a worker, from its checkpoint on; or end it, if it is to end."""
+        with self._lock:  # so that a cancellation comes either before the look, or once the worker has it
+            emulation = self._store.get(emulation_id)
+            if self._closing.is_set():
+                return
+            state, error = State.CANCELLED, None
+            if emulation is not None and not emulation.state.is_terminal and not emulation.cancel_requested:
+                checkpoint = self._store.checkpoint(emulation)
+                if not self._has_died_too_often(emulation_id, checkpoint.records):
+                    log.info("emulation goes on", emulation_id=emulation_id, records=checkpoint.records)
+                    self._pool.run(self._plan(emulation, checkpoint))
+                    return
+                state, error = State.FAILED, f"its worker process died {_MAX_DEATHS} times in a row"
+        self._end(emulation_id, state, error)
+
+    def _settle(self, transactional_id: str, prepared: Transaction | None, gives_up_at: float) -> bool:
         """Find out what became of the last transaction of a dead worker, waiting for the broker if need be.
 
-        :return: the emulations of which it could not be found out in time.
+        :return: whether it could be found out in time.
         """
-        prepared = self._store.prepared(transactional_id)
-        gives_up_at = time.monotonic() + self._settings.sink_outage_s
         while not self._closing.is_set():
             try:
                 end_transaction(self._settings, transactional_id, _END_TIMEOUT_S)
@@ -197,18 +217,18 @@ class Dispatcher:
             except KafkaException as error:
                 log.warning("kafka transaction not settled yet", error=error.args[0].str())
                 if time.monotonic() > gives_up_at:
-                    return set(prepared.partitions) if prepared else set()
+                    return False
                 self._closing.wait(_SETTLE_PAUSE_S)
             else:
                 self._store.settle(transactional_id, prepared if committed else None)
-                return set()
-        return set()
+                return True
+        return False
 
     def _has_died_too_often(self, emulation_id: str, records: int) -> bool:
         deaths, at_records = self._deaths.get(emulation_id, (0, -1))
         deaths = deaths + 1 if records == at_records else 1
         self._deaths[emulation_id] = (deaths, records)
-        return deaths > _MAX_DEATHS
+        return deaths >= _MAX_DEATHS
 
     def _end(self, emulation_id: str, state: State, error: str | None) -> None:
         self._store.end([emulation_id], state, error)

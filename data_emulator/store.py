@@ -91,6 +91,20 @@ def _report_row(report: Report) -> dict[str, Any]:
     }
 
 
+def _manifest_totals(emulation_id: str) -> dict[str, Any]:
+    """Return the sums of the manifest's records and bytes, to be set in an emulation's row."""
+    totals: dict[str, Any] = {}
+    for name in ("records", "bytes"):
+        sums = [
+            sa.select(sa.func.coalesce(sa.func.sum(table.c[name]), 0))
+            .where(table.c.emulation_id == emulation_id)
+            .scalar_subquery()
+            for table in (_objects, _partitions)
+        ]
+        totals[name] = sums[0] + sums[1]
+    return totals
+
+
 def _forget_prepared(transactional_id: str) -> sa.Update:
     return (
         _transactions.update()
@@ -293,6 +307,11 @@ class Store:
         with self._write() as connection:
             for emulation_id, partitions in committed.partitions.items() if committed else ():
                 self._set_partitions(connection, emulation_id, list(partitions))
+                connection.execute(
+                    _emulations.update()
+                    .where(_emulations.c.id == emulation_id, _emulations.c.ended_at.is_not(None))
+                    .values(**_manifest_totals(emulation_id))
+                )
             connection.execute(_transactions.delete().where(_transactions.c.transactional_id == transactional_id))
 
     def checkpoint(self, emulation: Emulation) -> Checkpoint:
@@ -342,19 +361,10 @@ class Store:
 
     def _end(self, connection: Connection, emulation_id: str, state: State, error: str | None, now: float) -> None:
         """Set the final state. From here on, records and bytes are those that the manifest lists."""
-        totals: dict[str, Any] = {}
-        for name in ("records", "bytes"):
-            sums = [
-                sa.select(sa.func.coalesce(sa.func.sum(table.c[name]), 0))
-                .where(table.c.emulation_id == emulation_id)
-                .scalar_subquery()
-                for table in (_objects, _partitions)
-            ]
-            totals[name] = sums[0] + sums[1]
         connection.execute(
             _emulations.update()
             .where(_emulations.c.id == emulation_id, _emulations.c.state.not_in(TERMINAL_STATES))
-            .values(state=state, error=error, ended_at=now, **totals)
+            .values(state=state, error=error, ended_at=now, **_manifest_totals(emulation_id))
         )
 
     def _fail_if_short(self, connection: Connection, report: Report) -> None:

@@ -1,8 +1,6 @@
 """Starting the servers of a stack as child processes, waiting until they are ready, and ending every one of them."""
 
 import contextlib
-import dataclasses
-import json
 import os
 import re
 import subprocess
@@ -14,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from data_emulator.stack import sessions
+from data_emulator.stack import records
+from data_emulator.stack.records import Recorded
 from data_emulator.stack.sessions import Session
 
 _POLL_INTERVAL_S = 0.1
@@ -62,7 +61,7 @@ class Command:
     `env` comes on top of this process's environment, less the variables whose names start with one of
     `cleared_prefixes`: what a user has set for another server must not steer this one. It is kept out of the repr,
     for it holds secrets. `outlives_others` marks a server that the others write to until they end, and which is
-    therefore ended after them.
+    therefore ended after them. `leftovers` are files that it may leave behind, removed after its end.
     """
 
     name: str
@@ -72,17 +71,21 @@ class Command:
     cleared_prefixes: tuple[str, ...] = ()
     cwd: Path | None = None
     outlives_others: bool = False
+    leftovers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Child:
-    """A process that a supervisor started: its name, its session, where it logs, and whether it is ended last."""
+    """A process that a supervisor started: what it takes to end it, and where it logs."""
 
-    name: str
-    session: Session
+    record: Recorded
     log_path: Path
-    outlives_others: bool
     process: "subprocess.Popen[bytes]" = field(repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """The name that its command gave it."""
+        return self.record.name
 
     def is_running(self) -> bool:
         """Tell whether the process itself, not only a child of it, still runs."""
@@ -151,8 +154,10 @@ class Supervisor:
                 cwd=command.cwd,
                 start_new_session=True,
             )
-            session = Session.led_by(process.pid)
-            child = Child(command.name, session, command.log_path, command.outlives_others, process)
+            record = Recorded(
+                command.name, Session.led_by(process.pid), command.outlives_others, tuple(command.leftovers)
+            )
+            child = Child(record, command.log_path, process)
             self._children.append(child)
             self._record()
             if process.stdin is not None:
@@ -191,8 +196,7 @@ class Supervisor:
         with self._lock:
             self._stopped.set()
             children = list(self._children)
-        for last in (False, True):
-            self._end([child for child in children if child.outlives_others is last], grace_s)
+        self._end(children, grace_s)
         if self._guard is not None and self._guard.stdin is not None:
             _close(self._guard.stdin)  # With no session left to end, the guard ends at once.
             self._guard.wait()
@@ -200,7 +204,7 @@ class Supervisor:
     def _end(self, children: list[Child], grace_s: float) -> None:
         reaper = threading.Thread(target=_reap, args=(children,), daemon=True)
         reaper.start()
-        sessions.end([child.session for child in children], grace_s=grace_s)
+        records.end([child.record for child in children], grace_s=grace_s)
         reaper.join()
         with self._lock:
             self._children = [child for child in self._children if child not in children]
@@ -208,48 +212,13 @@ class Supervisor:
 
     def _record(self) -> None:
         """Write down what runs, for the guard and in the state file."""
-        state = [
-            {"name": child.name, "outlives_others": child.outlives_others, **dataclasses.asdict(child.session)}
-            for child in self._children
-        ]
+        state = records.to_json([child.record for child in self._children])
         if self._guard is not None and self._guard.stdin is not None and not self._guard.stdin.closed:
-            _write_line(self._guard.stdin, json.dumps(state))
+            _write_line(self._guard.stdin, state)
         if self._state_path is not None:
             temporary = self._state_path.with_suffix(".new")
-            temporary.write_text(json.dumps(state, indent=2) + "\n")
+            temporary.write_text(state + "\n")
             temporary.replace(self._state_path)
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """A process of which a supervisor made a note in its state file."""
-
-    name: str
-    outlives_others: bool
-    session: Session
-
-    def is_running(self) -> bool:
-        """Tell whether the process itself, not only a child of it, still runs."""
-        return self.session.id in sessions.members(self.session)
-
-
-def recorded(state_path: Path) -> list[Recorded]:
-    """Return what a supervisor recorded in `state_path`, whether it still runs or not."""
-    if not state_path.exists():
-        return []
-    return [
-        Recorded(entry["name"], entry["outlives_others"], Session(entry["id"], entry["started_at"]))
-        for entry in json.loads(state_path.read_text())
-    ]
-
-
-def stop_recorded(state_path: Path, *, grace_s: float = 10) -> list[str]:
-    """End what is recorded in `state_path`, remove the file, and return the names of what was still running."""
-    running = [entry for entry in recorded(state_path) if sessions.members(entry.session)]
-    for last in (False, True):
-        sessions.end([entry.session for entry in running if entry.outlives_others is last], grace_s=grace_s)
-    state_path.unlink(missing_ok=True)
-    return [entry.name for entry in running]
 
 
 def read_tail(path: Path) -> str:

@@ -21,6 +21,8 @@ REGION = "us-east-1"
 _PROBE_KEY = ".ready"
 # Each listens on two ports, for HTTP and for gRPC. The admin server does so even when its pages are off.
 _COMPONENTS = ("s3", "master", "volume", "filer", "admin")
+# Where weed puts its sockets for gRPC, whatever it is told, and often leaves them.
+_SOCKET = "/tmp/seaweedfs-{}-grpc-{}.sock"  # noqa: S108
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ class SeaweedFS(Server):
             env={"GOMEMLIMIT": "512MiB"},
             cleared_prefixes=("AWS_", "S3_", "WEED_"),
             outlives_others=True,
+            leftovers=tuple(_SOCKET.format(component, port) for component in _COMPONENTS for port in self._ports),
             cwd=self._data_dir,
         )
 
@@ -124,22 +127,6 @@ class SeaweedFS(Server):
         except BaseError:
             return False
         return True
-
-    def stop(self) -> None:
-        """Stop the server in order; what it acknowledged is kept."""
-        super().stop()
-        self._remove_sockets()
-
-    def kill(self) -> None:
-        """End the server by SIGKILL, as a crash would."""
-        super().kill()
-        self._remove_sockets()
-
-    def _remove_sockets(self) -> None:
-        """Remove the sockets with fixed paths that weed leaves behind."""
-        for component in _COMPONENTS:
-            for port in self._ports:
-                Path(f"/tmp/seaweedfs-{component}-grpc-{port}.sock").unlink(missing_ok=True)  # noqa: S108
 
     def bucket(
         self,

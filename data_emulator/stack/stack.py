@@ -17,7 +17,8 @@ from data_emulator.stack.airflow_api import AirflowApi
 from data_emulator.stack.console import console
 from data_emulator.stack.interrupts import Interrupted, interrupts_raise
 from data_emulator.stack.ports import LOOPBACK, PortReservation
-from data_emulator.stack.processes import ServerDiedError, StackError, Supervisor, recorded, stop_recorded
+from data_emulator.stack.processes import ServerDiedError, StackError, Supervisor
+from data_emulator.stack.records import recorded, stop_recorded
 from data_emulator.stack.seaweedfs import REGION, Credentials, SeaweedFS
 from data_emulator.stack.service import Service
 from data_emulator.stack.tansu import LOG_BUCKET, Tansu

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from data_emulator.stack import sessions
 from data_emulator.stack.ports import PortReservation
 from data_emulator.stack.sessions import Session
 
-PATIENCE_S = 40
+PATIENCE_S = 90
 
 Json = dict[str, Any]
 
@@ -151,6 +152,14 @@ class RunningService:
         assert answer.status_code == 200, answer.text
         body: Json = answer.json()
         return body
+
+
+def simultaneous_posts(service: RunningService, key: str, body: Json, count: int) -> list[httpx.Response]:
+    """Send a request so many times at once, each with the same idempotency key."""
+    with ThreadPoolExecutor(count) as pool:
+        headers = {"Idempotency-Key": key}
+        futures = [pool.submit(service.http.post, "/emulator/", json=body, headers=headers) for _ in range(count)]
+        return [future.result() for future in futures]
 
 
 def wait_until(true: Callable[[], bool], what: str) -> None:

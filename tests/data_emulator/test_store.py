@@ -11,8 +11,11 @@ import pytest
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from data_emulator.engine.messages import Report
+from data_emulator.engine.plan import Checkpoint
 from data_emulator.engine.run import Outcome
 from data_emulator.sinks.base import ObjectWritten, PartitionWritten, Written
+from data_emulator.sinks.kafka_probe import Place
+from data_emulator.sinks.kafka_writer import Transaction
 from data_emulator.store import Emulation, Store
 from data_emulator.wire import EmulationRequest, State
 
@@ -180,6 +183,100 @@ def test_an_end_is_final(store: Store) -> None:
     ended = store.get(one)
     assert ended is not None
     assert (ended.state, ended.error) == (State.CANCELLED, None)
+
+
+def test_a_checkpoint_is_what_is_written_for_good(store: Store) -> None:
+    in_s3, in_kafka, new = added(store), added(store), added(store)
+    objects = Written(objects=[an_object(1, 60), an_object(2, 40)])
+    partitions = Written(partitions=[partition(0, 7, 67), partition(1, 0, 40)])
+    # More was accepted than is written.
+    store.record([report(in_s3, 150, objects), report(in_kafka, 170, partitions)])
+
+    def checkpoint(emulation_id: str) -> Checkpoint:
+        found = store.get(emulation_id)
+        assert found is not None
+        return store.checkpoint(found)
+
+    assert checkpoint(in_s3) == Checkpoint(2.5, 100, 1000, objects=2)
+    assert checkpoint(in_kafka) == Checkpoint(2.5, 100, 1000, partitions=tuple(partitions.partitions))
+    assert checkpoint(new) == Checkpoint()
+
+
+@pytest.fixture
+def prepared(store: Store) -> Transaction:
+    """Two emulations that had something in Kafka, and more that is about to be committed."""
+    ids = [added(store), added(store)]
+    store.record([report(each, 10, Written(partitions=[partition(0, 0, 10)])) for each in ids])
+    after = (partition(0, 0, 30), partition(2, 5, 15))
+    transaction = Transaction(Place("transactions", 2, 5), dict.fromkeys(ids, after))
+    store.add_transactional_id("writer")
+    store.prepare("writer", transaction)
+    return transaction
+
+
+def partitions_of(store: Store, transaction: Transaction) -> list[list[PartitionWritten]]:
+    return [store.manifest(each)[1] for each in transaction.partitions]
+
+
+def test_what_is_prepared_survives_and_is_not_in_the_manifest_yet(
+    store: Store, path: Path, prepared: Transaction
+) -> None:
+    store.close()
+    again = Store(f"sqlite:///{path}")
+    assert again.transactional_ids() == ["writer"]
+    assert again.prepared("writer") == prepared
+    assert partitions_of(again, prepared) == [[partition(0, 0, 10)]] * 2
+
+
+def test_what_was_committed_is_taken_in_and_its_producer_forgotten(store: Store, prepared: Transaction) -> None:
+    store.settle("writer", prepared)
+    assert partitions_of(store, prepared) == [[partition(0, 0, 30), partition(2, 5, 15)]] * 2
+    assert store.transactional_ids() == []
+    assert store.prepared("writer") is None
+
+
+def test_what_was_not_committed_is_forgotten(store: Store, prepared: Transaction) -> None:
+    store.settle("writer", None)
+    assert partitions_of(store, prepared) == [[partition(0, 0, 10)]] * 2
+    assert store.transactional_ids() == []
+
+
+def test_what_is_settled_late_counts_for_those_that_have_ended(store: Store, prepared: Transaction) -> None:
+    store.end(prepared.partitions, State.FAILED, "the broker was away")
+    store.settle("writer", prepared)
+    for emulation_id in prepared.partitions:
+        ended = store.get(emulation_id)
+        assert ended is not None
+        assert (ended.state, ended.records, ended.bytes) == (State.FAILED, 40, 400)
+
+
+def test_a_report_that_knows_the_end_of_it_forgets_what_was_prepared(store: Store, prepared: Transaction) -> None:
+    reports = [report(each, 40, Written(partitions=list(rows))) for each, rows in prepared.partitions.items()]
+    store.record(reports)
+    assert store.prepared("writer") == prepared  # these did not
+    store.record(reports, "another")
+    assert store.prepared("writer") == prepared
+    store.record(reports, "writer")
+    assert store.prepared("writer") is None
+    assert store.transactional_ids() == ["writer"]  # it goes on
+    assert partitions_of(store, prepared) == [[partition(0, 0, 30), partition(2, 5, 15)]] * 2
+    store.prepare("writer", prepared)
+    assert store.prepared("writer") == prepared
+
+
+def test_what_a_report_knows_is_forgotten_only_if_the_report_is_kept(store: Store, prepared: Transaction) -> None:
+    one = next(iter(prepared.partitions))
+    with pytest.raises(IntegrityError):
+        store.record([report(one, 40, Written(objects=[an_object(7), an_object(7)]))], "writer")
+    assert store.prepared("writer") == prepared
+
+
+def test_a_wish_to_cancel_survives(store: Store, path: Path) -> None:
+    one, other = added(store), added(store)
+    store.request_cancel(one)
+    store.close()
+    again = Store(f"sqlite:///{path}")
+    assert [again.get_many([each])[each].cancel_requested for each in (one, other)] == [True, False]
 
 
 def test_pages_are_the_newest_first_and_filtered(store: Store) -> None:

@@ -14,7 +14,8 @@ from data_emulator.sinks.s3 import open_bucket
 from data_emulator.stack import sessions
 from data_emulator.stack import stack as stack_module
 from data_emulator.stack.ports import LOOPBACK, PortReservation
-from data_emulator.stack.processes import StackError, recorded
+from data_emulator.stack.processes import StackError
+from data_emulator.stack.records import recorded
 from data_emulator.stack.stack import Addresses, Stack, down, processes_path, running_addresses, up
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -63,7 +64,9 @@ def test_up_again_and_down_and_up(up_dir: Path, capsys: pytest.CaptureFixture[st
     assert up(airflow=True) == 1
     assert "without Airflow" in capsys.readouterr().out
 
+    assert any(Path(path).exists() for process in processes for path in process.leftovers)
     assert down() == 0
+    assert not any(Path(path).exists() for process in processes for path in process.leftovers)
     assert not any(process.is_running() for process in processes)
     assert not service_answers(first)
     assert down() == 0

@@ -1,12 +1,9 @@
 """One key starts one emulation, however often and from wherever it is sent."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import httpx
 import pytest
 
-from tests.data_emulator.conftest import ServiceFactory
-from tests.data_emulator.running_service import RunningService, endless, request
+from tests.data_emulator.running_service import RunningService, request, simultaneous_posts
 
 pytestmark = pytest.mark.integration
 
@@ -53,26 +50,9 @@ def test_a_key_that_cannot_be_kept_is_refused(http: httpx.Client, key: str) -> N
 
 def test_concurrent_posts_with_one_key_start_one_emulation(running: RunningService) -> None:
     before = running.http.get("/emulator/").json()["total"]
-    answers = concurrent_posts(running, "at once", request(), 20)
+    answers = simultaneous_posts(running, "at once", request(), 20)
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.json()["id"] for answer in answers}) == 1
     assert sum("Idempotency-Replayed" not in answer.headers for answer in answers) == 1
     assert running.http.get("/emulator/").json()["total"] == before + 1
     running.ended(answers[0].json()["id"])
-
-
-def test_a_replay_is_answered_also_when_no_more_are_admitted(serve: ServiceFactory) -> None:
-    service = serve(MAX_RUNNING=1, MAX_QUEUED=0)
-    answers = concurrent_posts(service, "the only one", endless(), 20)
-    assert {answer.status_code for answer in answers} == {201}
-    assert len({answer.json()["id"] for answer in answers}) == 1
-    assert service.http.post("/emulator/", json=endless()).status_code == 429
-
-
-def concurrent_posts(service: RunningService, key: str, body: dict[str, object], count: int) -> list[httpx.Response]:
-    with ThreadPoolExecutor(count) as pool:
-        futures = [
-            pool.submit(service.http.post, "/emulator/", json=body, headers={"Idempotency-Key": key})
-            for _ in range(count)
-        ]
-        return [future.result() for future in futures]

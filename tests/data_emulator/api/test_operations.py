@@ -2,17 +2,20 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import jsonschema
 import pytest
 from fastapi.openapi.models import OpenAPI
+from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from data_emulator.api.app import create_app
+from data_emulator.settings import Settings
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.tansu import Tansu
-from tests.data_emulator.conftest import ServiceFactory
 from tests.data_emulator.running_service import RunningService, endless, request
 
 pytestmark = pytest.mark.integration
@@ -51,8 +54,9 @@ def test_it_is_not_ready_without_its_store_and_says_so(running: RunningService, 
     assert running.http.get("/readyz").status_code == 200
 
 
-def test_a_sink_that_is_not_configured_does_not_hinder(serve: ServiceFactory) -> None:
-    answer = serve(KAFKA_BOOTSTRAP_SERVERS="").http.get("/readyz")
+def test_a_sink_that_is_not_configured_does_not_hinder(s3_settings: Settings, tmp_path: Path) -> None:
+    settings = s3_settings.model_copy(update={"database_url": f"sqlite:///{tmp_path / 'state.db'}"})
+    answer = TestClient(create_app(settings)).get("/readyz")
     assert answer.status_code == 200
     assert answer.json()["checks"]["kafka"] == "not configured"
 

@@ -7,7 +7,6 @@ import httpx
 import pytest
 
 from data_emulator.api.preferences import wait_preference
-from tests.data_emulator.conftest import ServiceFactory
 from tests.data_emulator.running_service import RunningService, endless, request
 
 pytestmark = pytest.mark.integration
@@ -79,14 +78,6 @@ def test_many_unknown_ones_are_answered_at_once(http: httpx.Client) -> None:
 def test_many_need_at_least_one(http: httpx.Client) -> None:
     assert http.post("/emulator/status", json={"ids": []}).status_code == 422
     assert http.post("/emulator/status", json={}).status_code == 422
-
-
-def test_a_wait_is_capped_and_the_answer_says_so(serve: ServiceFactory) -> None:
-    service = serve(MAX_WAIT_S=1)
-    emulation_id = service.post(endless())
-    answer = service.http.get(f"/emulator/{emulation_id}/status", headers={"Prefer": "wait=3000"})
-    assert answer.headers["Preference-Applied"] == "wait=1"
-    assert answer.json()["status"]["global_status"] == "processing"
 
 
 def test_hundreds_of_waiters_leave_the_service_responsive(running: RunningService) -> None:

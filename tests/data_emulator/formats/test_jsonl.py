@@ -49,6 +49,14 @@ def test_strings_come_back_as_they_were(strings: list[str | None]) -> None:
     assert decoded(batch) == [{"text": text} for text in strings]
 
 
+@pytest.mark.parametrize("text", NASTY)
+def test_each_kind_of_string_comes_back_when_there_is_no_other(text: str) -> None:
+    """Whether a column needs escaping is told for the column as a whole: one kind must not hide another."""
+    batch = pa.RecordBatch.from_pydict({"text": ["plain", "plainer", text]})
+    assert decoded(batch) == batch.to_pylist()
+    assert decoded(batch.slice(2)) == [{"text": text}]
+
+
 @pytest.mark.parametrize("strings", [NASTY, PLAIN])
 def test_dictionary_encoded_strings_come_back_as_they_were(strings: list[str]) -> None:
     chosen = pa.array([3, None, 0, len(strings) - 1, 0], pa.int32())

@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from confluent_kafka import Producer
-
 from pydantic import SecretStr
 
 from data_emulator.engine.plan import Checkpoint

@@ -37,6 +37,7 @@ pytestmark = pytest.mark.integration
 
 BUCKET = "sink-tests"
 MIB = 2**20
+NEW = Checkpoint()
 
 
 def encoded(values: list[bytes]) -> Records:
@@ -57,14 +58,14 @@ def sink(
     header: bytes = b"",
     compression: str = "none",
     timeout_s: float = 20,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Checkpoint = NEW,
 ) -> tuple[S3Sink, str]:
     prefix = str(uuid.uuid4())
     opened = S3Sink(
         open_bucket(settings, BUCKET, timedelta(seconds=timeout_s)),
         prefix=prefix,
         layout=Layout(LineObjects("json", compression, header), max_bytes, max_records),
-        checkpoint=checkpoint or Checkpoint(),
+        checkpoint=checkpoint,
     )
     return opened, prefix
 

@@ -18,9 +18,8 @@ from data_emulator.stack.processes import (
     ServerNotReadyError,
     StoppedError,
     Supervisor,
-    recorded,
-    stop_recorded,
 )
+from data_emulator.stack.records import recorded, stop_recorded
 from data_emulator.stack.sessions import Session
 
 # A server in two processes: a child in a process group of its own, both deaf to SIGTERM. Its file names both.
@@ -143,6 +142,15 @@ time.sleep(600)
     assert ended.read_text().split() == [str(tmp_path / "service"), str(tmp_path / "store")]
 
 
+def test_what_a_server_leaves_behind_is_removed(supervisor: Supervisor, tmp_path: Path) -> None:
+    source = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(600)"
+    left = tmp_path / "left"
+    command = Command("server", (sys.executable, "-c", source, str(left)), tmp_path / "log", leftovers=(str(left),))
+    supervisor.start(command, left.exists, timeout_s=30)
+    supervisor.stop_all()
+    assert not left.exists()
+
+
 def test_nothing_starts_after_stop_all(supervisor: Supervisor, tmp_path: Path) -> None:
     supervisor.stop_all()
     with pytest.raises(StoppedError):
@@ -179,7 +187,7 @@ def test_the_environment_is_cleared_of_what_a_user_set_for_another(
 def test_another_process_can_stop_what_is_recorded(supervisor: Supervisor, tmp_path: Path) -> None:
     pids = start_stubborn(supervisor, tmp_path)
     source = (
-        "import sys; from pathlib import Path; from data_emulator.stack.processes import stop_recorded;"
+        "import sys; from pathlib import Path; from data_emulator.stack.records import stop_recorded;"
         "print(stop_recorded(Path(sys.argv[1]), grace_s=0.5))"
     )
     path = tmp_path / "processes.json"
@@ -240,7 +248,7 @@ import os, signal, sys, time
 from pathlib import Path
 from data_emulator.stack.processes import Command, Supervisor
 supervisor = Supervisor(guarded=True)
-supervisor._record = lambda: (print(supervisor._children[0].session.id, flush=True), os.kill(os.getpid(), 9))
+supervisor._record = lambda: (print(supervisor._children[0].record.session.id, flush=True), os.kill(os.getpid(), 9))
 program = "import pathlib, time; pathlib.Path({str(began)!r}).touch(); time.sleep(600)"
 supervisor.launch(Command('server', (sys.executable, '-c', program), Path({str(tmp_path / "log")!r})))
 """

@@ -1,0 +1,126 @@
+"""Workers are killed, the store goes away and comes back: in the end every object is there, whole, and no other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data_emulator.emulations import Emulations
+from data_emulator.engine.objects import layout
+from data_emulator.engine.plan import Checkpoint
+from data_emulator.engine.source import RecordSource
+from data_emulator.settings import Settings
+from data_emulator.sinks.s3 import S3Sink, open_bucket
+from data_emulator.stack.seaweedfs import SeaweedFS
+from data_emulator.wire import State
+from tests.data_emulator import readback
+from tests.data_emulator.in_process import ended, kill_workers, start, wait_until
+
+pytestmark = pytest.mark.integration
+
+BUCKET = "transactions"
+
+
+KINDS: list[dict[str, Any]] = [
+    {"sync_type": "grouped", "rate": 1000, "max_records": 8000},
+    {"sync_type": "grouped", "rate": 500, "max_records": 4000, "format_type": "csv"},
+    {"sync_type": "chunked", "rate": 1000, "max_records": 8000, "max_chunk_size": 20_000},
+    {"sync_type": "chunked", "rate": 500, "max_records": 4000, "max_chunk_size": 5000, "format_type": "csv"},
+    {"sync_type": "single", "rate": 75, "max_records": 600},
+    {"sync_type": "grouped", "rate": 500, "max_records": 4000, "format_type": "parquet"},
+    {"sync_type": "chunked", "rate": 500, "max_records": 4000, "max_chunk_size": 30_000, "format_type": "parquet"},
+    {"sync_type": "chunked", "rate": 500, "max_records": 4000, "max_chunk_size": 50_000, "format_type": "avro"},
+    {"sync_type": "chunked", "rate": 500, "max_records": 4000, "max_chunk_size": 50_000, "compression": "gzip"},
+    # Objects that go up in parts.
+    {"sync_type": "chunked", "rate": 10_000, "max_records": 80_000, "max_chunk_size": 12_000_000},
+]
+
+
+@pytest.fixture
+def settings(s3_settings: Settings, tmp_path: Path) -> Settings:
+    changes = {"database_url": f"sqlite:///{tmp_path / 'state.db'}", "workers": 2, "world_users": 100}
+    return s3_settings.model_copy(update={**changes, "sink_timeout_s": 2.0, "sink_outage_s": 120.0})
+
+
+@pytest.fixture
+def service(settings: Settings) -> Iterator[Emulations]:
+    opened = Emulations(settings)
+    opened.open()
+    yield opened
+    opened.close()
+
+
+async def undisturbed(service: Emulations, settings: Settings, emulation_id: str) -> dict[str, str]:
+    """Return the checksums, by key, of what a run that nothing happens to writes: made and written here."""
+    emulation = service.get(emulation_id)
+    plan = service._dispatcher._plan(emulation, Checkpoint())
+    source = RecordSource(plan)
+    sink = S3Sink(
+        open_bucket(settings, "undisturbed", timedelta(seconds=60)),
+        prefix=emulation_id,
+        layout=layout(plan, source),
+        checkpoint=Checkpoint(),
+    )
+    assert plan.max_records is not None
+    while sink.accepted_records < plan.max_records:
+        await sink.write(source.take(plan.max_records - sink.accepted_records))
+    await sink.finish()
+    return {each.key: each.checksum for each in sink.take_written().objects}
+
+
+async def assert_as_undisturbed(service: Emulations, settings: Settings, store: SeaweedFS, emulation_id: str) -> None:
+    """Check that the store holds what it would have held anyway, to the byte, and that the manifest says so."""
+    emulation, objects, _ = service.manifest(emulation_id)
+    assert (emulation.state, emulation.error) == (State.COMPLETED, None)
+    there = readback.objects(store, BUCKET, emulation_id + "/")
+    expected = await undisturbed(service, settings, emulation_id)
+    assert {key: readback.checksum(content) for key, content in there.items()} == expected
+    assert {each.key: each.checksum for each in objects} == expected
+    assert {each.key: each.bytes for each in objects} == {key: len(content) for key, content in there.items()}
+    assert emulation.records == sum(each.records for each in objects) == emulation.request.max_records
+
+
+def started(service: Emulations) -> list[str]:
+    """Start one emulation of each kind, and return their ids once all have written something."""
+    ids = [start(service, seed=11, **kind) for kind in KINDS]
+    for each in ids:
+        wait_until(lambda one=each: service.get(one).records > 0, "records are written")
+    return ids
+
+
+def states(service: Emulations, ids: list[str]) -> set[State]:
+    return {service.get(each).state for each in ids}
+
+
+async def test_killed_workers_leave_no_trace(service: Emulations, settings: Settings, s3_store: SeaweedFS) -> None:
+    ids = started(service)
+    for _ in range(3):
+        assert states(service, ids) == {State.PROCESSING}
+        kill_workers(service)
+        await asyncio.sleep(1)
+    for each in ids:
+        ended(service, each)
+        await assert_as_undisturbed(service, settings, s3_store, each)
+
+
+@pytest.mark.parametrize("workers_too", [False, True])
+async def test_a_store_that_comes_back_has_everything(
+    service: Emulations, settings: Settings, s3_store: SeaweedFS, workers_too: bool
+) -> None:
+    ids = started(service)
+    s3_store.kill()
+    try:
+        if workers_too:
+            kill_workers(service)
+        await asyncio.sleep(5)  # longer than a write may take
+        assert states(service, ids) == {State.PROCESSING}
+    finally:
+        s3_store.start()
+    for each in ids:
+        ended(service, each)
+        await assert_as_undisturbed(service, settings, s3_store, each)
