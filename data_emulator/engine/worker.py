@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import traceback
@@ -67,6 +68,7 @@ class Worker:
     async def serve(self) -> None:
         """Take orders and send reports until told to shut down and all emulations have ended."""
         warm_up(self._settings)
+        gc.freeze()  # a full collection would hold every emulation up, and find nothing in what is there by now
         asyncio.get_running_loop().add_reader(self._pipe.fileno(), self._take_orders)
         while not (self._shutdown and not self._tasks):
             with suppress(TimeoutError):
