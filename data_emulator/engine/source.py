@@ -21,8 +21,8 @@ from data_emulator.sinks.base import Records
 BLOCK_RECORDS: Final = 4096
 """Records made at a time: enough to spread numpy's cost a call thin, few enough for thousands of emulations."""
 UNPACED_STEP_US: Final = 0.25
-"""Event time between records that are made as fast as it goes: four million a second, more than a core can make, so that
-none lies in the future."""
+"""Event time between records that are made as fast as it goes: four million a second, more than a core makes. So none
+lies in the future."""
 SAMPLE_START_US: Final = 1_750_000_000_000_000
 
 
