@@ -32,7 +32,7 @@ def test_secrets_show_nowhere(serve: ServiceFactory, s3_store: SeaweedFS, tmp_pa
         answers.append(service.http.get("/readyz"))
         assert answers[-1].status_code == 503
         service.http.delete(f"/emulator/{ids[2]}")
-        assert service.ended(ids[2])["status"]["global_status"] == "failed"
+        assert service.ended(ids[2])["status"]["global_status"] == "cancelled"
     finally:
         s3_store.start()
     answers.append(service.http.post("/emulator/", json=request(unheard_of=1)))

@@ -1,6 +1,7 @@
 """A stack is left running and ended by its commands, keeps its data, and shares the machine with others."""
 
 import socket
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -84,7 +85,7 @@ def test_up_after_a_part_has_died_starts_anew_on_other_ports_where_they_are_take
     sessions.end([processes["service"].session], grace_s=0)
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind((LOOPBACK, int(first.service_url.rpartition(":")[2])))
+        _bind_once_free(taken, int(first.service_url.rpartition(":")[2]))
         taken.listen()
         assert running_addresses(up_dir) is None
         assert up(airflow=False) == 0
@@ -93,6 +94,19 @@ def test_up_after_a_part_has_died_starts_anew_on_other_ports_where_they_are_take
         assert second.s3_endpoint == first.s3_endpoint
         assert service_answers(second)
     assert not processes["seaweedfs"].is_running()
+
+
+def _bind_once_free(taken: socket.socket, port: int) -> None:
+    """Bind to a port whose process has just been killed: the system may need a moment to take its sockets away."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            taken.bind((LOOPBACK, port))
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        else:
+            return
 
 
 def test_two_stacks_side_by_side(tmp_path: Path) -> None:
