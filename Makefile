@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 INSTALLED := $(VENV)/.installed
+# What is installed later is pinned by the same lock, but not installed by everybody: PySpark alone has 450 MB.
+INSTALL := VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --constraint requirements.lock --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test test-kafka test-unit check format lock clean
+.PHONY: help install demo up down test test-kafka test-spark test-unit bench-generate bench-kafka bench-s3 \
+	bench-concurrency bench-memory bench-kills check format lock clean
 
 help: ## show this help
 	@echo "Lakehouse Lab Data Emulator. Start with 'make demo'."
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## create .venv with exactly what requirements.lock pins
 
@@ -18,8 +21,7 @@ $(INSTALLED): requirements.lock setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed, $(PYTHON) is {v[0]}.{v[1]}: run make PYTHON=python3.12 ...")'
 	@$(PYTHON) -m venv --clear $(VENV) || { echo "$(PYTHON) cannot create virtual environments (on Debian: apt-get install python3-venv)"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.lock)"
-	@VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet requirements.lock
-	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --editable .
+	@$(INSTALL) '.[airflow,service,embedded,dev]'
 	@touch $@
 
 demo: $(INSTALLED) ## run the article's DAG for real on a throw-away stack, and count what it wrote
@@ -32,13 +34,37 @@ down: $(INSTALLED) ## stop the stack that 'make up' started
 	@$(BIN)/data-emulator stack down
 
 test: $(INSTALLED) ## run the tests, those on a real store, broker and Airflow among them
-	@$(BIN)/python -m pytest -m "not kafka"
+	@$(BIN)/python -m pytest -m "not kafka and not spark"
 
 test-kafka: $(INSTALLED) ## run the tests on Apache Kafka; needs Java 17 and Maven, which fetches it once
 	@$(BIN)/python -m pytest -m kafka
 
+test-spark: $(INSTALLED) ## run the tests that read with Spark; needs Java 17, and installs PySpark (450 MB)
+	@$(INSTALL) '.[spark]'
+	@$(BIN)/python -m pytest -m spark
+
 test-unit: $(INSTALLED) ## run the tests that need no server
-	@$(BIN)/python -m pytest -m "not integration and not e2e and not kafka"
+	@$(BIN)/python -m pytest -m "not integration and not e2e and not kafka and not spark"
+
+bench-generate: $(INSTALLED) ## measure how fast records are generated and encoded, beside Faker, Mimesis and numpy
+	@$(INSTALL) '.[bench]'
+	@$(BIN)/python -m benchmarks.generate
+
+bench-kafka: $(INSTALLED) ## one emulation to Apache Kafka, beside its own performance tool and a Faker loop
+	@$(INSTALL) '.[bench]'
+	@$(BIN)/python -m benchmarks.kafka
+
+bench-s3: $(INSTALLED) ## one emulation to S3, beside obstore alone uploading the same bytes
+	@$(BIN)/python -m benchmarks.s3
+
+bench-concurrency: $(INSTALLED) ## 1, 30, 100 and 1,000 emulations at once, beside a service that emulates in threads
+	@$(BIN)/python -m benchmarks.concurrency
+
+bench-memory: $(INSTALLED) ## memory at 1 and at 50 million records, beside a writer that holds all in memory
+	@$(BIN)/python -m benchmarks.memory
+
+bench-kills: $(INSTALLED) ## kill the service 20 times at random moments, and count what is there in the end
+	@$(BIN)/python -m benchmarks.kills
 
 check: $(INSTALLED) ## lint (ruff), type-check (mypy --strict) and hold the architecture (import-linter)
 	@$(BIN)/ruff check .

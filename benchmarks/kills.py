@@ -17,12 +17,10 @@ import os
 import random
 import signal
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -31,13 +29,11 @@ import obstore
 import psutil
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
+from benchmarks.servers import running_servers
 from data_emulator.domains import all_domains
 from data_emulator.domains.world import world
-from data_emulator.stack import apache_kafka_jars
 from data_emulator.stack.apache_kafka import ApacheKafka
-from data_emulator.stack.ports import PortReservation
-from data_emulator.stack.processes import Supervisor
-from data_emulator.stack.seaweedfs import Credentials, SeaweedFS
+from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.service import Service
 
 WORLD_USERS = 10_000
@@ -238,11 +234,8 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="kills-") as folder, contextlib.ExitStack() as stack:
-        supervisor = Supervisor(guarded=True)
-        stack.callback(supervisor.stop_all)
-        store, broker, service = start_servers(supervisor, Path(folder))
-        wrong = 0
+    wrong = 0
+    with running_servers() as (store, broker, service):
         for wanted, complaints in kill_and_count(
             arguments.kills, service=service, store=store, broker=broker, seed=arguments.seed
         ):
@@ -253,40 +246,6 @@ def main() -> int:
             wrong += len(complaints)
     print(json.dumps({"kills": arguments.kills, "seed": arguments.seed, "wrong": wrong}))
     return 1 if wrong else 0
-
-
-def start_servers(supervisor: Supervisor, folder: Path) -> tuple[SeaweedFS, ApacheKafka, Service]:
-    """Start an S3 store, Apache Kafka, and the service on both, with exactly-once delivery."""
-    jars_dir = apache_kafka_jars.fetch(apache_kafka_jars.default_cache_dir())
-    with PortReservation(SeaweedFS.PORT_COUNT + ApacheKafka.PORT_COUNT + 1) as reservation:
-        ports = list(reservation.ports)
-    store = SeaweedFS(
-        supervisor,
-        data_dir=folder / "s3",
-        log_path=folder / "s3.log",
-        ports=ports[: SeaweedFS.PORT_COUNT],
-        credentials=Credentials.kept_in(folder / "s3-credentials.json"),
-        buckets=["probe"],
-    )
-    broker = ApacheKafka(
-        supervisor,
-        jars_dir=jars_dir,
-        run_dir=folder / "kafka",
-        log_path=folder / "kafka.log",
-        ports=ports[SeaweedFS.PORT_COUNT : -1],
-    )
-    service = Service(
-        supervisor,
-        store=store,
-        bootstrap_servers=broker.bootstrap_servers,
-        delivery="exactly-once",
-        data_dir=folder / "service",
-        log_path=folder / "service.log",
-        port=ports[-1],
-    )
-    for server in (store, broker, service):
-        server.start()
-    return store, broker, service
 
 
 if __name__ == "__main__":

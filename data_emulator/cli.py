@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +12,9 @@ from pydantic import ValidationError
 from data_emulator import logs
 from data_emulator.api.app import create_app
 from data_emulator.api.server import Server
+from data_emulator.domains import all_domains
 from data_emulator.errors import ConfigurationError
+from data_emulator.report import write_report
 from data_emulator.settings import Settings
 
 app = typer.Typer(
@@ -64,6 +67,30 @@ def verify(
     settings = _settings({})
     service_url = url or f"http://{settings.host}:{settings.port}"
     raise typer.Exit(receipt.verify(emulation_ids, service_url=service_url, settings=settings))
+
+
+@app.command()
+def report(
+    domain: Annotated[str, typer.Argument(help="The domain, as in a request.")],
+    seed: Annotated[int, typer.Option(help="Of the users and the records, as in a request.")] = 20,
+    records: Annotated[int, typer.Option(min=1000, help="How many; the bounds are meant for a million.")] = 1_000_000,
+    to: Annotated[Path | None, typer.Option(help="The page to write; by default realism-<domain>.html here.")] = None,
+) -> None:
+    """Write a page about how realistic a domain's records are; exit status 1 if a check does not hold."""
+    if domain not in all_domains():
+        _give_up(f"there is no domain {domain!r}; there are {', '.join(all_domains())}")
+    settings = _settings({})
+    path = to or Path(f"realism-{domain}.html")
+    try:
+        checks = write_report(domain, seed, records, path, users=settings.world_users, fraud_share=settings.fraud_share)
+    except OSError as error:
+        _give_up(f"cannot write {path}: {error.strerror}")
+        raise  # not reached
+    for check in checks:
+        if not check.holds:
+            typer.echo(f"does not hold: {check.name} is {check.value:g}, not within {check.low:g} and {check.high:g}")
+    typer.echo(f"{sum(check.holds for check in checks)} of {len(checks)} checks hold; the page is {path}")
+    raise typer.Exit(0 if all(check.holds for check in checks) else 1)
 
 
 @app.command()

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, Literal, cast
 
 import structlog
@@ -16,6 +17,7 @@ from data_emulator.engine.plan import Checkpoint, Plan
 from data_emulator.engine.pool import WorkerPool
 from data_emulator.engine.run import Outcome
 from data_emulator.errors import TooManyEmulations
+from data_emulator.formats.catalog import FORMATS
 from data_emulator.settings import Settings
 from data_emulator.sinks.kafka_probe import end_transaction, was_committed
 from data_emulator.sinks.kafka_writer import Transaction
@@ -45,7 +47,10 @@ class Dispatcher:
         self._on_ended = on_ended
         self._pool = WorkerPool(settings, self)
         self._lock = threading.Lock()
+        self._arrived = threading.Condition(self._lock)
         self._closing = threading.Event()
+        self._arriving: set[str] = set()
+        """Those that are being stored, and will be run or queued then."""
         self._queued: deque[str] = deque()
         self._running: dict[str, int] = {}
         """The bytes of memory that each running emulation may take."""
@@ -74,26 +79,45 @@ class Dispatcher:
             self._queued.clear()
         self._pool.shutdown()
 
-    def check_room(self) -> None:
-        """Make sure that one more emulation may come.
+    def add(self, emulation: Emulation, idempotency_key: str | None) -> None:
+        """Store a new emulation, and run it, at once or when there is room.
+
+        One for which there is room now is stored as processing already: the disk is waited for once.
 
         :raises TooManyEmulations: when as many run and wait as are allowed.
+        :raises sqlalchemy.exc.IntegrityError: when the idempotency key is taken.
         """
+        started_at = time.time()
+        plan = self._plan(emulation, Checkpoint(), started_at)
         with self._lock:
-            running, queued = len(self._running), len(self._queued)
-        if running + queued >= self._settings.max_running + self._settings.max_queued:
-            raise TooManyEmulations(f"{running} emulations run and {queued} are queued, as many as are allowed")
-
-    def add(self, emulation_id: str) -> None:
-        """Run a stored emulation, at once or when there is room."""
-        with self._lock:
-            self._queued.append(emulation_id)
-            self._start_queued()
+            running, waiting = len(self._running), len(self._queued) + len(self._arriving - self._running.keys())
+            if running + waiting >= self._settings.max_running + self._settings.max_queued:
+                raise TooManyEmulations(f"{running} emulations run and {waiting} are queued, as many as are allowed")
+            self._arriving.add(emulation.id)
+            if not waiting and self._has_room_for(plan):
+                self._running[emulation.id] = plan.memory_bytes
+                emulation = replace(emulation, state=State.PROCESSING, started_at=started_at)
+        stored = False
+        try:
+            self._store.add(emulation, idempotency_key)
+            stored = True
+        finally:
+            with self._lock:
+                self._arriving.discard(emulation.id)
+                self._arrived.notify_all()
+                if not stored:
+                    self._running.pop(emulation.id, None)
+                elif emulation.id in self._running:
+                    self._pool.run(plan)
+                else:
+                    self._queued.append(emulation.id)
+                self._start_queued()
 
     def cancel(self, emulation_id: str) -> None:
         """End an emulation as cancelled: at once if it is queued, soon if it runs."""
         self._store.request_cancel(emulation_id)
         with self._lock:
+            self._arrived.wait_for(lambda: emulation_id not in self._arriving)
             was_queued = emulation_id in self._queued
             if was_queued:
                 self._queued.remove(emulation_id)
@@ -130,20 +154,24 @@ class Dispatcher:
 
     def _start_queued(self) -> None:
         """Give waiting emulations to workers while there is room. Call it with the lock held."""
-        while self._queued and len(self._running) < self._settings.max_running:
+        while self._queued:
             emulation = self._store.get(self._queued[0])
             if emulation is None or emulation.state is not State.QUEUED:
                 self._queued.popleft()
                 continue
             started_at = time.time()
             plan = self._plan(emulation, Checkpoint(), started_at)
-            memory_bytes = sum(self._running.values()) + plan.memory_bytes
-            if self._running and memory_bytes > self._settings.max_memory_mb * 2**20:
+            if not self._has_room_for(plan):
                 return
             self._queued.popleft()
             self._running[emulation.id] = plan.memory_bytes
             self._store.set_processing(emulation.id, started_at)
             self._pool.run(plan)
+
+    def _has_room_for(self, plan: Plan) -> bool:
+        memory_bytes = sum(self._running.values()) + plan.memory_bytes
+        within_memory = not self._running or memory_bytes <= self._settings.max_memory_mb * 2**20
+        return within_memory and len(self._running) < self._settings.max_running
 
     def _plan(self, emulation: Emulation, checkpoint: Checkpoint, started_at: float | None = None) -> Plan:
         request = emulation.request
@@ -151,17 +179,21 @@ class Dispatcher:
             emulation_id=emulation.id,
             domain=request.emulation_domain,
             sink=cast(Literal["minio", "kafka"], request.emulator_sync),
-            format=cast(Literal["json", "csv"], request.format_type),
+            format=cast(Literal["json", "csv", "parquet", "avro"], request.format_type),
+            compression=request.compression or FORMATS[request.format_type].usual_compression,
+            schema_id=emulation.schema_id,
             sync_type=request.sync_type,
             max_chunk_size=request.max_chunk_size,
             duration_s=request.timeout,
             rate=request.rate,
             max_records=request.max_records,
             world_seed=emulation.world_seed,
-            world_users=self._settings.world_users,
+            world_users=emulation.world_users,
             seed=emulation.seed,
             started_us=int((started_at or emulation.started_at or time.time()) * 1e6),
             checkpoint=checkpoint,
+            fraud_share=emulation.fraud_share,
+            backfill_us=request.backfill_us,
         )
 
     def _go_on(self, transactional_ids: list[str], emulation_ids: list[str], suspect: str | None = None) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -22,16 +23,18 @@ from data_emulator.errors import (
     IdempotencyKeyReused,
     InvalidRequest,
     SinkUnavailable,
+    TooManyEmulations,
 )
+from data_emulator.format_rules import checked_avro_schema, checked_compression
 from data_emulator.settings import Settings
 from data_emulator.sinks.base import ObjectWritten, PartitionWritten, Target
 from data_emulator.sinks.kafka import KafkaTarget
 from data_emulator.sinks.s3 import S3Target
+from data_emulator.sinks.schema_registry import SchemaRegistry
 from data_emulator.store import Emulation, Store
 from data_emulator.waiters import Waiters
 from data_emulator.wire import EmulationRequest, State
 
-FORMATS: Final = ("json", "csv")
 _PROBE_HOLDS_S: Final = 2.0
 """How long a sink that was found ready counts as ready: many emulations that start together ask it once."""
 
@@ -42,7 +45,7 @@ class Emulations:
     """All emulations of this service. Its methods may be called from any thread, the coroutines from one event loop.
 
     :param settings: limits, defaults, and how the sinks are reached.
-    :raises ConfigurationError: when the settings of the database or of a sink cannot be used.
+    :raises ConfigurationError: when the settings of the database, a sink or the schema registry cannot be used.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -51,9 +54,11 @@ class Emulations:
         self.targets: dict[str, Target] = {"minio": S3Target(settings)}
         if settings.kafka_bootstrap_servers:
             self.targets["kafka"] = KafkaTarget(settings)
+        self._schema_registry = (
+            SchemaRegistry(settings.schema_registry_url, settings) if settings.schema_registry_url else None
+        )
         self._waiters = Waiters()
         self._dispatcher = Dispatcher(settings, self.store, self._waiters.wake)
-        self._starting = threading.Lock()
         self._probing = threading.Lock()
         self._ready_at: dict[tuple[str, str], float] = {}
 
@@ -69,8 +74,8 @@ class Emulations:
     def start(self, request: EmulationRequest, idempotency_key: str | None) -> tuple[Emulation, bool]:
         """Start an emulation, or find the one that this key has started; tell which: `True` if it was there. Blocks.
 
-        :raises InvalidRequest: when sink, format or domain are not known.
-        :raises SinkUnavailable: when the sink is not configured, or its probe fails.
+        :raises InvalidRequest: when sink, format, compression or domain are not known, or do not go together.
+        :raises SinkUnavailable: when the sink is not configured, or its probe fails; or the schema registry's.
         :raises IdempotencyKeyReused: when the key has been used with another body.
         :raises TooManyEmulations: when the limits of running and queued ones are reached.
         """
@@ -78,21 +83,15 @@ class Emulations:
         if idempotency_key is not None and (known := self._replayed(idempotency_key, digest)):
             return known, True
         emulation = self._admitted(request, digest)
-        self._prepare_sink(emulation.request)
-        with self._starting:
-            # Again, now that no other request can come in between: a replay is no emulation more.
+        emulation = self._with_sink(emulation)
+        try:
+            self._dispatcher.add(emulation, idempotency_key)
+        except (IntegrityError, TooManyEmulations):
+            # Another request was faster with this key: a replay is no emulation more.
             if idempotency_key is not None and (known := self._replayed(idempotency_key, digest)):
                 return known, True
-            self._dispatcher.check_room()
-            try:
-                self.store.add(emulation, idempotency_key)
-            except IntegrityError:
-                # Another service on the same database was faster with this key.
-                if idempotency_key is not None and (known := self._replayed(idempotency_key, digest)):
-                    return known, True
-                raise
-            self._dispatcher.add(emulation.id)
-        log.info("emulation accepted", emulation_id=emulation.id, **emulation.request.model_dump())
+            raise
+        log.info("emulation accepted", emulation_id=emulation.id, **emulation.request.model_dump(mode="json"))
         return emulation, False
 
     def get(self, emulation_id: str) -> Emulation:
@@ -158,8 +157,7 @@ class Emulations:
         domain = request.emulation_domain.lower()
         if domain not in all_domains():
             raise InvalidRequest(f"Domain not supported: {request.emulation_domain}")
-        if request.format_type not in FORMATS:
-            raise InvalidRequest(f"Format not supported: {request.format_type}; it is one of {', '.join(FORMATS)}")
+        compression = checked_compression(request, has_schema_registry=self._schema_registry is not None)
         emulation_id = str(uuid.uuid4())
         given = request.seed is not None
         seed = request.seed if request.seed is not None else uuid.UUID(emulation_id).int % 2**63
@@ -167,8 +165,10 @@ class Emulations:
         return Emulation(
             id=emulation_id,
             body_digest=digest,
-            request=request.model_copy(update={"emulation_domain": domain, "rate": rate}),
+            request=request.model_copy(update={"emulation_domain": domain, "compression": compression, "rate": rate}),
             world_seed=seed if given else self._settings.world_seed,
+            world_users=self._settings.world_users,
+            fraud_share=self._settings.fraud_share,
             seed=seed,
             state=State.QUEUED,
             error=None,
@@ -181,7 +181,10 @@ class Emulations:
             bytes=0,
         )
 
-    def _prepare_sink(self, request: EmulationRequest) -> None:
+    def _with_sink(self, emulation: Emulation) -> Emulation:
+        """Return the emulation ready to be written: its sink is prepared, its schema known to the registry."""
+        request = emulation.request
+        schema = checked_avro_schema(request.emulation_domain) if request.format_type == "avro" else None
         target = self.targets.get(request.emulator_sync)
         if target is None:
             raise SinkUnavailable("Kafka is not configured in this service: set DATA_EMULATOR_KAFKA_BOOTSTRAP_SERVERS")
@@ -193,9 +196,12 @@ class Emulations:
             ):
                 target.prepare(destination)
                 self._ready_at[request.emulator_sync, destination] = time.monotonic()
+        if schema is None or self._schema_registry is None or request.emulator_sync != "kafka":
+            return emulation
+        return replace(emulation, schema_id=self._schema_registry.register(destination, schema))
 
 
 def _digest(request: EmulationRequest) -> str:
     """Return a digest of the fields as they were sent: absent and null differ, their order does not matter."""
-    body = json.dumps(request.model_dump(exclude_unset=True), sort_keys=True)
+    body = json.dumps(request.model_dump(mode="json", exclude_unset=True), sort_keys=True)
     return hashlib.sha256(body.encode()).hexdigest()

@@ -5,7 +5,7 @@
     EmulatorError
     ├── ConfigurationError      the service's settings contradict each other or lack something
     ├── RequestRefused          answered over HTTP, with a status and a problem document (RFC 9457)
-    │   ├── InvalidRequest          400: a value that names no sink, format or domain
+    │   ├── InvalidRequest          400: a sink, format, compression or domain that there is not, or not together
     │   ├── SinkUnavailable         400: the store or broker cannot be reached or refuses us
     │   ├── Unauthorized            401
     │   ├── EmulationNotFound       404
@@ -49,7 +49,7 @@ class RequestRefused(EmulatorError):
 
 
 class InvalidRequest(RequestRefused):
-    """A value that names no sink, format or domain."""
+    """A value that names no sink, format, compression or domain, or that does not go with another."""
 
     status = 400
     title = "Unsupported value"

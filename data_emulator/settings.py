@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from data_emulator.domains.fraud import MAX_FRAUD_SHARE
+from data_emulator.domains.world import DEFAULT_FRAUD_SHARE
 from data_emulator.errors import ConfigurationError
 
 
@@ -39,6 +41,11 @@ class Settings(BaseSettings):
         Literal["exactly-once", "at-least-once"],
         Field(description="with transactions, or without for brokers that have none worth the name"),
     ] = "exactly-once"
+    schema_registry_url: Annotated[
+        str | None, Field(description="Confluent-compatible schema registry, for Avro in Kafka; no credentials in it")
+    ] = None
+    schema_registry_user: str | None = None
+    schema_registry_password: SecretStr | None = None
     commit_interval_s: Annotated[float, Field(gt=0, le=30, description="time between two commits to Kafka")] = 0.5
     sink_timeout_s: Annotated[float, Field(gt=0, description="how long one write may go unacknowledged")] = 30.0
     sink_outage_s: Annotated[
@@ -50,6 +57,10 @@ class Settings(BaseSettings):
     )
     world_seed: Annotated[int, Field(description="seed of the world of users")] = 20
     world_users: Annotated[int, Field(ge=1, le=10_000_000, description="active users in a world")] = 10_000
+
+    fraud_share: Annotated[float, Field(ge=0, le=MAX_FRAUD_SHARE, description="share of payments that are fraud")] = (
+        DEFAULT_FRAUD_SHARE
+    )
 
     workers: Annotated[int, Field(ge=1, le=256, description="processes that generate")] = os.cpu_count() or 1
     max_running: Annotated[int, Field(ge=1, description="emulations at once; more of them queue")] = 200

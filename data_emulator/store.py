@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +34,10 @@ _emulations = sa.Table(
     sa.Column("request", sa.JSON, nullable=False, comment="as it is carried out: defaults filled in"),
     sa.Column("domain", sa.String(255), nullable=False, index=True),
     sa.Column("world_seed", sa.BigInteger, nullable=False),
+    sa.Column("world_users", sa.BigInteger, nullable=False),
+    sa.Column("fraud_share", sa.Double, nullable=False),
     sa.Column("seed", sa.BigInteger, nullable=False),
+    sa.Column("schema_id", sa.BigInteger, comment="what the schema registry calls the schema of the records"),
     sa.Column("state", sa.String(16), nullable=False, index=True),
     sa.Column("error", sa.Text),
     sa.Column("created_at", sa.Double, nullable=False, comment="Unix seconds, as all times here"),
@@ -81,6 +85,9 @@ _REPORT = (
 )
 
 
+_FORGET_PARTITIONS = _partitions.delete().where(_partitions.c.emulation_id == sa.bindparam("of"))
+
+
 def _report_row(report: Report) -> dict[str, Any]:
     return {
         "emulation_id": report.emulation_id,
@@ -114,12 +121,14 @@ def _forget_prepared(transactional_id: str) -> sa.Update:
 
 @dataclass(frozen=True)
 class Emulation:
-    """An emulation as stored. Times are Unix seconds."""
+    """An emulation as stored. Times are Unix seconds; `schema_id` is of the schema registry, for Avro in Kafka."""
 
     id: str
     body_digest: str
     request: EmulationRequest
     world_seed: int
+    world_users: int
+    fraud_share: float
     seed: int
     state: State
     error: str | None
@@ -130,6 +139,16 @@ class Emulation:
     cancel_requested: bool
     records: int
     bytes: int
+    schema_id: int | None = None
+
+
+class _Arrival:
+    """A new emulation that waits to be stored."""
+
+    def __init__(self, row: dict[str, Any]) -> None:
+        self.row = row
+        self.is_stored = False
+        self.error: Exception | None = None
 
 
 class Store:
@@ -145,6 +164,8 @@ class Store:
         except (ArgumentError, ImportError) as error:  # ImportError: the database's driver is not installed
             raise ConfigurationError(f"DATA_EMULATOR_DATABASE_URL: {error}") from None
         self._writing = threading.Lock()  # SQLite has one writer: waiting here beats its busy handler's sleeps
+        self._arrivals: deque[_Arrival] = deque()
+        self._arriving = threading.Lock()
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _configure_sqlite)
         try:
@@ -167,22 +188,51 @@ class Store:
     def add(self, emulation: Emulation, idempotency_key: str | None) -> None:
         """Store a new emulation.
 
+        Each commit waits for the disk. So those that arrive while one is being made are stored together by the next.
+
         :raises sqlalchemy.exc.IntegrityError: when the idempotency key is taken.
         """
+        arrival = _Arrival(
+            {
+                "id": emulation.id,
+                "idempotency_key": idempotency_key,
+                "body_digest": emulation.body_digest,
+                "request": emulation.request.model_dump(mode="json"),
+                "domain": emulation.request.emulation_domain,
+                "world_seed": emulation.world_seed,
+                "world_users": emulation.world_users,
+                "fraud_share": emulation.fraud_share,
+                "schema_id": emulation.schema_id,
+                "seed": emulation.seed,
+                "state": emulation.state,
+                "created_at": emulation.created_at,
+                "started_at": emulation.started_at,
+            }
+        )
+        self._arrivals.append(arrival)
+        with self._arriving:
+            if not arrival.is_stored and arrival.error is None:
+                self._store_arrivals()
+        if arrival.error is not None:
+            raise arrival.error
+
+    def _store_arrivals(self) -> None:
+        """Store all that have arrived: together or, if one of them cannot be stored, each by itself."""
+        arrivals = [self._arrivals.popleft() for _ in range(len(self._arrivals))]
+        try:
+            self._insert(arrivals)
+        except Exception:
+            for arrival in arrivals:
+                try:
+                    self._insert([arrival])
+                except Exception as error:
+                    arrival.error = error
+
+    def _insert(self, arrivals: list[_Arrival]) -> None:
         with self._write() as connection:
-            connection.execute(
-                _emulations.insert().values(
-                    id=emulation.id,
-                    idempotency_key=idempotency_key,
-                    body_digest=emulation.body_digest,
-                    request=emulation.request.model_dump(),
-                    domain=emulation.request.emulation_domain,
-                    world_seed=emulation.world_seed,
-                    seed=emulation.seed,
-                    state=emulation.state,
-                    created_at=emulation.created_at,
-                )
-            )
+            connection.execute(_emulations.insert(), [arrival.row for arrival in arrivals])
+        for arrival in arrivals:
+            arrival.is_stored = True
 
     def by_key(self, idempotency_key: str) -> Emulation | None:
         """Return the emulation that was started with this idempotency key."""
@@ -259,9 +309,9 @@ class Store:
         with self._write() as connection:
             if reports:
                 connection.execute(_REPORT, [_report_row(report) for report in reports])
+            self._set_partitions(connection, {each.emulation_id: each.written.partitions for each in reports})
             for report in reports:
                 self._add_objects(connection, report.emulation_id, report.written.objects)
-                self._set_partitions(connection, report.emulation_id, report.written.partitions)
                 if report.outcome:
                     self._end(connection, report.emulation_id, report.outcome.state, report.outcome.error, time.time())
                     self._fail_if_short(connection, report)
@@ -302,8 +352,8 @@ class Store:
     def settle(self, transactional_id: str, committed: Transaction | None) -> None:
         """Forget a transactional id, and take in what was committed under it last."""
         with self._write() as connection:
-            for emulation_id, partitions in committed.partitions.items() if committed else ():
-                self._set_partitions(connection, emulation_id, list(partitions))
+            self._set_partitions(connection, committed.partitions if committed else {})
+            for emulation_id in committed.partitions if committed else ():
                 connection.execute(
                     _emulations.update()
                     .where(_emulations.c.id == emulation_id, _emulations.c.ended_at.is_not(None))
@@ -348,12 +398,11 @@ class Store:
         if objects:
             connection.execute(_objects.insert(), [{"emulation_id": emulation_id, **vars(each)} for each in objects])
 
-    def _set_partitions(
-        self, connection: Connection, emulation_id: str, partitions: Sequence[PartitionWritten]
-    ) -> None:
-        if partitions:
-            connection.execute(_partitions.delete().where(_partitions.c.emulation_id == emulation_id))
-            rows = [{"emulation_id": emulation_id, **vars(each)} for each in partitions]
+    def _set_partitions(self, connection: Connection, partitions: Mapping[str, Sequence[PartitionWritten]]) -> None:
+        """Replace what is in the partitions of each emulation that is given any."""
+        rows = [{"emulation_id": key, **vars(each)} for key, written in partitions.items() for each in written]
+        if rows:
+            connection.execute(_FORGET_PARTITIONS, [{"of": key} for key, written in partitions.items() if written])
             connection.execute(_partitions.insert(), rows)
 
     def _end(self, connection: Connection, emulation_id: str, state: State, error: str | None, now: float) -> None:
@@ -404,6 +453,8 @@ def _emulation(row: Row[Any]) -> Emulation:
         body_digest=row.body_digest,
         request=EmulationRequest.model_validate(row.request),
         world_seed=row.world_seed,
+        world_users=row.world_users,
+        fraud_share=row.fraud_share,
         seed=row.seed,
         state=State(row.state),
         error=row.error,
@@ -414,4 +465,5 @@ def _emulation(row: Row[Any]) -> Emulation:
         cancel_requested=row.cancel_requested,
         records=row.records,
         bytes=row.bytes,
+        schema_id=row.schema_id,
     )

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from data_emulator.formats.catalog import FORMATS
 
 MAX_TIMEOUT_S = 7 * 24 * 3600
 MAX_RECORDS = 10**15
 MAX_CHUNK_BYTES = 5 * 2**30
 """The largest object that S3 takes whole; one upload in parts may be larger."""
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class State(StrEnum):
@@ -37,7 +53,16 @@ class EmulationRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     emulator_sync: Annotated[str, Field(description="The sink: `minio` (any S3 store) or `kafka`.", examples=["minio"])]
-    format_type: Annotated[str, Field(description="`json` (one record a line) or `csv`.", examples=["json"])]
+    format_type: Annotated[
+        str,
+        Field(
+            description="What objects in S3 are: "
+            + "; ".join(f"`{each.name}`, {each.description}" for each in FORMATS.values())
+            + ". A Kafka message is one record: in `json`; in `csv` without the header; in `avro` where the service "
+            "has a schema registry; never in `parquet`.",
+            examples=["json"],
+        ),
+    ]
     sync_type: Annotated[
         str,
         Field(
@@ -47,12 +72,30 @@ class EmulationRequest(BaseModel):
         ),
     ]
     max_chunk_size: Annotated[
-        int, Field(ge=1, le=MAX_CHUNK_BYTES, description="Bytes, for `chunked`.", examples=[1024])
+        int,
+        Field(
+            ge=1,
+            le=MAX_CHUNK_BYTES,
+            description="Bytes, for `chunked`: of the encoded records before compression, or, in `parquet`, of the "
+            "object, about.",
+            examples=[1024],
+        ),
     ]
     emulation_domain: Annotated[str, Field(description="What to emulate; see `/domains`.", examples=["transaction"])]
     timeout: Annotated[
         int, Field(ge=0, le=MAX_TIMEOUT_S, description="How long to emulate, in seconds.", examples=[60])
     ]
+    compression: Annotated[
+        str | None,
+        Field(
+            description="Of objects in S3. "
+            + "; ".join(
+                f"`{each.name}`: " + ", ".join(f"`{name}`" for name in each.compressions) for each in FORMATS.values()
+            )
+            + "; the first is the one of a request that names none. Not for Kafka, whose producer compresses anyway.",
+            examples=[None],
+        ),
+    ] = None
     rate: Annotated[
         float | None,
         Field(
@@ -71,6 +114,57 @@ class EmulationRequest(BaseModel):
             "records are new each time.",
         ),
     ] = None
+
+    start_time: Annotated[
+        AwareDatetime | None,
+        Field(
+            description="With `end_time`: a backfill. The records are spread over the time from here, day and night, "
+            "weekdays and December as in life. Without a zone it is refused. Users signed up from 2015 to 2023."
+        ),
+    ] = None
+    end_time: Annotated[
+        AwareDatetime | None,
+        Field(
+            validate_default=True,
+            description="With `start_time`: where a backfill ends, later than it starts and not in the future. No "
+            "record lies there or behind.",
+        ),
+    ] = None
+
+    @field_validator("end_time")
+    @classmethod
+    def _ends_a_range_in_the_past(cls, end: datetime | None, info: ValidationInfo) -> datetime | None:
+        if "start_time" not in info.data:
+            return end  # it is wrong in itself, and that is what is told
+        start = info.data["start_time"]
+        if (start is None) != (end is None):
+            raise ValueError("start_time and end_time belong together: give both, or none")
+        if start is None or end is None:
+            return end
+        if start < _EPOCH:
+            raise ValueError("start_time must not be before 1970")
+        if not start < end:
+            raise ValueError(f"end_time must be later than start_time, {start.isoformat()}")
+        if end > datetime.now(UTC):
+            raise ValueError("end_time must not be in the future")
+        return end
+
+    @model_validator(mode="after")
+    def _backfill_has_a_number_of_records(self) -> EmulationRequest:
+        unpaced = "rate" in self.model_fields_set and self.rate is None
+        if self.end_time is not None and unpaced and self.max_records is None:
+            raise PydanticCustomError(
+                "backfill_without_number",
+                "max_records: a backfill spreads a known number of records over its range; give max_records, or a rate",
+            )
+        return self
+
+    @property
+    def backfill_us(self) -> tuple[int, int] | None:
+        """The range of a backfill, in microseconds since the Unix epoch; `None`: it is none."""
+        if self.start_time is None or self.end_time is None:
+            return None
+        return (self.start_time - _EPOCH) // _MICROSECOND, (self.end_time - _EPOCH) // _MICROSECOND
 
 
 class EmulationCreated(EmulationRequest):
@@ -179,12 +273,16 @@ class Manifest(BaseModel):
 
 
 class DomainDescription(BaseModel):
-    """A domain that can be emulated. `record` is the JSON Schema of a record, envelope and all."""
+    """A domain that can be emulated. `record` is the JSON Schema of a record, envelope and all.
+
+    `formats` are those of objects in S3, each with the compressions that it can have, the usual one first.
+    """
 
     name: str
     destination: str
     description: str
     record: dict[str, Any]
+    formats: dict[str, list[str]]
 
 
 class Problem(BaseModel):

@@ -148,7 +148,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "a name of letters, digits, '.', '_' and '-'",
     ),
     "emulator_sync": _one_of("minio", "kafka"),
-    "format_type": _one_of("json", "csv"),
+    "format_type": _one_of("json", "csv", "parquet", "avro"),
     "sync_type": _one_of("grouped", "chunked", "single"),
     "max_chunk_size": _integer_from(1),
     "timeout": _integer_from(1),

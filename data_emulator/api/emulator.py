@@ -26,7 +26,7 @@ from data_emulator.wire import (
 router = APIRouter(prefix="/emulator", tags=["emulations"])
 
 
-def _emulations(request: Request) -> Emulations:
+async def _emulations(request: Request) -> Emulations:  # not async, each request would wait for a thread for it
     service: Emulations = request.app.state.emulations
     return service
 

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from data_emulator.domains import all_domains
 from data_emulator.emulations import Emulations
 from data_emulator.errors import SinkUnavailable
+from data_emulator.formats.catalog import FORMATS
 from data_emulator.formats.schema import record_schema
 from data_emulator.wire import DomainDescription, State
 
@@ -85,13 +86,14 @@ def metrics(request: Request) -> Response:
 
 @router.get("/domains")
 def list_domains() -> list[DomainDescription]:
-    """List what can be emulated, with the JSON Schema of the records."""
+    """List what can be emulated, with the JSON Schema of the records and the formats that objects can have."""
     return [
         DomainDescription(
             name=domain.name,
             destination=domain.destination,
             description=domain.description,
             record=record_schema(domain.name, domain.schema),
+            formats={each.name: list(each.compressions) for each in FORMATS.values()},
         )
         for domain in all_domains().values()
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from socket import socket
 from types import FrameType
 from typing import Final
 
@@ -29,6 +31,14 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=_SHUTDOWN_GRACE_S,
             )
         )
+
+    async def serve(self, sockets: list[socket] | None = None) -> None:
+        """Serve until told to end."""
+        # All that is there by now stays: a full collection need not go through it again and again, which holds every
+        # answer up for a tenth of a second or more.
+        gc.collect()
+        gc.freeze()
+        await super().serve(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end. Long polls are answered now: the workers are ended in order only when nobody waits any more."""

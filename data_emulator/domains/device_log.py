@@ -6,12 +6,13 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from data_emulator.domains import columns
 from data_emulator.domains.base import Domain
-from data_emulator.domains.geography import LOCATION, locations
+from data_emulator.domains.geography import LOCATION, choose_cities, locations
 from data_emulator.domains.randomness import Index, Stream, cumulative, weighted_choice
-from data_emulator.domains.world import MAX_DEVICES, World, cities_in
+from data_emulator.domains.world import MAX_DEVICES, World
 
 _WEBKIT: Final = "AppleWebKit/537.36 (KHTML, like Gecko)"
 _DEVICES: Final = [
@@ -24,14 +25,18 @@ _DEVICES: Final = [
     ("tablet", "iPadOS 18", "iPad; CPU OS 18_1 like Mac OS X", f"{_WEBKIT} Version/18.1 Safari/604.1", 5),
     ("tablet", "Android 14", "Linux; Android 14; SM-X710", f"{_WEBKIT} Chrome/131.0.0.0 Safari/537.36", 2),
 ]
-_USER_AGENTS: Final = [f"Mozilla/5.0 ({platform}) {browser}" for _, _, platform, browser, _ in _DEVICES]
+_TYPES: Final = pa.array(sorted({kind for kind, *_ in _DEVICES}))
+_TYPE_OF_DEVICE: Final = np.array([_TYPES.index(kind).as_py() for kind, *_ in _DEVICES], dtype=np.int32)
+_SYSTEMS: Final = pa.array([system for _, system, *_ in _DEVICES])
+_USER_AGENTS: Final = pa.array([f"Mozilla/5.0 ({platform}) {browser}" for _, _, platform, browser, _ in _DEVICES])
 _DEVICE_WEIGHTS: Final = cumulative(np.array([float(weight) for *_, weight in _DEVICES]))
-_ABROAD_SHARE: Final = 0.04
-"""Share of sessions away from the home country: it is dominant, as asked of realistic locations."""
+TRAVEL_SHARE: Final = 0.04
+"""Share of sessions on a journey: somewhere in the world, at home included, as often as users live there."""
 _OPEN_SHARE: Final = 0.12
 _SESSION_MEDIAN_S: Final = 420.0
 _SESSION_SIGMA: Final = 1.1
 _NETWORKS_A_USER: Final = 3
+_OCTETS: Final = pa.array([str(octet) for octet in range(256)])
 
 
 class DeviceLog(Domain):
@@ -62,44 +67,42 @@ class DeviceLog(Domain):
         self._device_low = Stream(world.seed, "device.id.low")
         self._device_kind = Stream(world.seed, "device.kind")
         self._address = Stream(world.seed, "network.address")
-        (self._id_high, self._id_low, self._user, self._device, self._network, self._travel, self._place) = (
+        (self._id_high, self._id_low, self._user, self._choice, self._journey, self._place, self._length) = (
             Stream(seed, f"device-log.{field}")
-            for field in ("id.high", "id.low", "user", "device", "network", "travel", "place")
+            for field in ("id.high", "id.low", "user", "choice", "journey", "place", "length")
         )
-        self._open = Stream(seed, "device-log.open")
-        self._length = Stream(seed, "device-log.length")
 
     def columns(self, index: Index, time_us: Index) -> list[Any]:
         """Return the sessions that are logged at `time_us`."""
         user = self.world.active_users(self._user.uniform(index))
-        device = user * MAX_DEVICES + self._device.integers(index, self.world.device_counts(user))
+        which_device, which_network = self._choice.halves(index)
+        device = user * MAX_DEVICES + (which_device * self.world.device_counts(user)).astype(np.int64)
+        network = user * _NETWORKS_A_USER + (which_network * _NETWORKS_A_USER).astype(np.int64)
         kind = weighted_choice(self._device_kind.uniform(device), _DEVICE_WEIGHTS)
-        network = user * _NETWORKS_A_USER + self._network.integers(index, _NETWORKS_A_USER)
-        city = self._cities(index, user)
+        journey, still_open = self._journey.halves(index)
         length_us = (_SESSION_MEDIAN_S * 1e6 * np.exp(_SESSION_SIGMA * self._length.normal(index))).astype(np.int64)
-        still_open = self._open.uniform(index) < _OPEN_SHARE
         return [
             columns.uuids(self._id_high, self._id_low, index),
             self.world.user_ids(user),
             columns.uuids(self._device_high, self._device_low, device),
-            columns.picks([each[0] for each in _DEVICES], kind),
-            columns.picks([each[1] for each in _DEVICES], kind),
+            columns.picks(_TYPES, _TYPE_OF_DEVICE.take(kind)),
+            columns.picks(_SYSTEMS, kind),
             self._ip_addresses(network),
-            locations(city),
+            locations(self._cities(index, user, journey < TRAVEL_SHARE)),
             columns.picks(_USER_AGENTS, kind),
             columns.iso_timestamps(time_us - length_us),
-            columns.iso_timestamps(time_us, missing=still_open),
+            columns.iso_timestamps(time_us, missing=still_open < _OPEN_SHARE),
         ]
 
-    def _cities(self, index: Index, user: Index) -> Index:
-        """Return where each session is: the user's home city, or for a few a city of a random country."""
+    def _cities(self, index: Index, user: Index, journey: NDArray[np.bool_]) -> Index:
+        """Return where each session is: the user's home city, or for a few somewhere in the world."""
         city = self.world.home_cities(user)
-        away = self._travel.uniform(index) < _ABROAD_SHARE
-        city[away] = cities_in(self.world.countries(index[away]), self._place.uniform(index[away]))
+        away = np.flatnonzero(journey)
+        city[away] = choose_cities(self._place.uniform(index[away]))
         return city
 
     def _ip_addresses(self, network: Index) -> Any:
         """Return each network's address, in 10.0.0.0/8: no synthetic log points at somebody's machine (RFC 1918)."""
         bits = self._address.bits(network)
-        octets = [pa.array(((bits >> np.uint64(shift)) & np.uint64(255)).astype(np.int64)) for shift in (0, 8, 16)]
+        octets = [_OCTETS.take(pa.array((bits >> np.uint64(shift)).astype(np.uint8))) for shift in (0, 8, 16)]
         return columns.text("10.", octets[0], ".", octets[1], ".", octets[2])

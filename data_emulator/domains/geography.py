@@ -13,7 +13,8 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from data_emulator.domains.randomness import Floats, Index, cumulative
+from data_emulator.domains.columns import picks
+from data_emulator.domains.randomness import Floats, Index, cumulative, weighted_choice
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,20 @@ def _load() -> tuple[list[Country], list[City]]:
 
 
 COUNTRIES, CITIES = _load()
-COUNTRY_WEIGHTS: Final[Floats] = cumulative(np.array([country.weight for country in COUNTRIES]))
+COUNTRY_OF_CITY: Final[Index] = np.array([city.country for city in CITIES])
 
 
-def _city_weights(country: int) -> tuple[int, Floats]:
-    """Return the position of a country's first city in `CITIES`, and the cumulative weights of its cities."""
-    own = [position for position, city in enumerate(CITIES) if city.country == country]
-    return own[0], cumulative(np.array([CITIES[position].population_millions for position in own]))
+def _city_shares() -> Floats:
+    """Return the share of users who live in each city: their country's share, split by population."""
+    population = np.array([city.population_millions for city in CITIES])
+    users = np.array([country.weight for country in COUNTRIES])
+    shares = users[COUNTRY_OF_CITY] * population / np.bincount(COUNTRY_OF_CITY, population)[COUNTRY_OF_CITY]
+    return np.asarray(shares / shares.sum(), dtype=np.float64)
 
 
-CITY_WEIGHTS_BY_COUNTRY: Final = [_city_weights(country) for country in range(len(COUNTRIES))]
+CITY_SHARES: Final = _city_shares()
+COUNTRY_SHARES: Final[Floats] = np.bincount(COUNTRY_OF_CITY, CITY_SHARES).astype(np.float64)
+_CITY_WEIGHTS: Final = cumulative(CITY_SHARES)
 
 LOCATION: Final = pa.struct(
     [("city", pa.string()), ("country", pa.string()), ("latitude", pa.float64()), ("longitude", pa.float64())]
@@ -71,6 +76,11 @@ _LOCATIONS: Final = pa.array(
 )
 
 
+def choose_cities(uniform: Floats) -> Index:
+    """Return a city for each number in [0, 1), by the share of users there, as a position in `CITIES`."""
+    return weighted_choice(uniform, _CITY_WEIGHTS)
+
+
 def locations(city: Index) -> Any:
     """Return a column of `LOCATION`, dictionary-encoded, for positions in `CITIES`."""
-    return pa.DictionaryArray.from_arrays(pa.array(city.astype(np.int32)), _LOCATIONS)
+    return picks(_LOCATIONS, city)

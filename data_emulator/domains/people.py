@@ -5,7 +5,9 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
+import pyarrow as pa
 from mimesis import Address, Person
 from mimesis.locales import Locale
 
@@ -19,16 +21,18 @@ _STREETS = 400
 
 @dataclass(frozen=True)
 class NamePools:
-    """Values to pick from, the countries one after the other: a country's start at ``country * size``.
+    """Values to pick from, as Arrow string arrays, the countries one after the other.
+
+    Those of a country start at ``country * size``.
 
     `first_slugs` and `last_slugs` are the names as they go into an e-mail address.
     """
 
-    first_names: list[str]
-    last_names: list[str]
-    first_slugs: list[str]
-    last_slugs: list[str]
-    streets: list[str]
+    first_names: Any
+    last_names: Any
+    first_slugs: Any
+    last_slugs: Any
+    streets: Any
     first_size: int = _FIRST_NAMES
     last_size: int = _LAST_NAMES
     street_size: int = _STREETS
@@ -52,4 +56,5 @@ def name_pools() -> NamePools:
         first += [person.first_name() for _ in range(_FIRST_NAMES)]
         last += [person.last_name() for _ in range(_LAST_NAMES)]
         streets += [address.street_name() for _ in range(_STREETS)]
-    return NamePools(first, last, [_slug(name) for name in first], [_slug(name) for name in last], streets)
+    slugs = [[_slug(name) for name in names] for names in (first, last)]
+    return NamePools(*(pa.array(values) for values in (first, last, *slugs, streets)))

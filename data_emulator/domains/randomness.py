@@ -3,6 +3,8 @@
 A `Stream` is SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014) read at
 any position: the generator's state after ``i`` steps is ``base + i * GOLDEN_GAMMA``, so its ``i``-th output needs no
 history. The base is a hash of the seed and of the stream's name: two columns, domains or seeds share nothing.
+
+A draw has 64 bits, and all of them pass tests of randomness: where 32 are enough, one draw is split in two (`halves`).
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ Floats = NDArray[np.float64]
 _GOLDEN_GAMMA: Final = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1: Final = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2: Final = np.uint64(0x94D049BB133111EB)
-_TO_UNIT: Final = 2.0**-53
+_LOW_HALF: Final = np.uint64(0xFFFFFFFF)
 
 
 class Stream:
@@ -35,24 +37,37 @@ class Stream:
 
     def bits(self, index: Index) -> NDArray[np.uint64]:
         """Return 64 random bits for each index. Shape: that of `index`, each at least 0."""
-        z = (index.astype(np.uint64) + np.uint64(1)) * _GOLDEN_GAMMA + self._base
-        z = (z ^ (z >> np.uint64(30))) * _MIX_1
-        z = (z ^ (z >> np.uint64(27))) * _MIX_2
-        return z ^ (z >> np.uint64(31))
+        z = index.astype(np.uint64)
+        z += np.uint64(1)
+        z *= _GOLDEN_GAMMA
+        z += self._base
+        z ^= z >> np.uint64(30)
+        z *= _MIX_1
+        z ^= z >> np.uint64(27)
+        z *= _MIX_2
+        z ^= z >> np.uint64(31)
+        return z
 
     def uniform(self, index: Index) -> Floats:
         """Return numbers in [0, 1) with 53 random bits."""
-        unit: Floats = np.multiply(self.bits(index) >> np.uint64(11), _TO_UNIT, dtype=np.float64)
+        unit: Floats = np.multiply(self.bits(index) >> np.uint64(11), 2.0**-53, dtype=np.float64)
         return unit
+
+    def halves(self, index: Index) -> tuple[Floats, Floats]:
+        """Return two numbers in [0, 1) for each index, with 32 random bits each: the halves of one draw."""
+        drawn = self.bits(index)
+        high: Floats = np.multiply(drawn >> np.uint64(32), 2.0**-32, dtype=np.float64)
+        low: Floats = np.multiply(drawn & _LOW_HALF, 2.0**-32, dtype=np.float64)
+        return high, low
 
     def integers(self, index: Index, bound: int | Index) -> Index:
         """Return integers in [0, bound); `bound` is at least 1 and may differ for each index."""
         return (self.uniform(index) * bound).astype(np.int64)
 
     def normal(self, index: Index) -> Floats:
-        """Return standard normal numbers (Box and Muller, 1958): two uniforms for each index."""
-        radius = np.sqrt(-2.0 * np.log1p(-self.uniform(2 * index)))
-        return radius * np.cos(2.0 * np.pi * self.uniform(2 * index + 1))
+        """Return standard normal numbers (Box and Muller, 1958), from the halves of one draw: none is beyond 6.7."""
+        radius, angle = self.halves(index)
+        return np.sqrt(-2.0 * np.log1p(-radius)) * np.cos(2.0 * np.pi * angle)
 
 
 def weighted_choice(uniform: Floats, cumulative_weights: Floats) -> Index:
@@ -67,3 +82,25 @@ def cumulative(weights: NDArray[np.floating[Any]]) -> Floats:
     """Return the running sum of weights, scaled to end in 1."""
     sums = np.cumsum(weights)
     return np.asarray(sums / sums[-1], dtype=np.float64)
+
+
+def zipf_ranks(uniform: Floats, count: int, exponent: float) -> Index:
+    """Return, for each number in [0, 1), a rank in [0, count): rank r has a share as ``1 / (r + 1.5) ** exponent``.
+
+    That is the Zipf-Mandelbrot law, here as the whole part of a bounded Pareto variable: its distribution function has
+    an inverse, which needs no table and no search, however many ranks there are.
+    """
+    if exponent == 1.0:
+        drawn = np.exp(uniform * np.log(count + 1.0))
+    else:
+        flatness = 1.0 - exponent
+        drawn = (1.0 + uniform * ((count + 1.0) ** flatness - 1.0)) ** (1.0 / flatness)
+    ranks: Index = np.minimum(drawn.astype(np.int64), count) - 1
+    return ranks
+
+
+def zipf_shares(count: int, exponent: float) -> Floats:
+    """Return the shares with which `zipf_ranks` gives each rank. Shape: (count,), summing to 1."""
+    bounds = np.arange(1, count + 2, dtype=np.float64)
+    integral = np.log(bounds) if exponent == 1.0 else bounds ** (1.0 - exponent)
+    return np.asarray(np.diff(integral) / (integral[-1] - integral[0]), dtype=np.float64)

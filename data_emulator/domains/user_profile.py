@@ -9,17 +9,24 @@ import pyarrow as pa
 
 from data_emulator.domains import columns
 from data_emulator.domains.base import Domain
-from data_emulator.domains.geography import CITIES, COUNTRIES
+from data_emulator.domains.geography import CITIES, COUNTRIES, COUNTRY_OF_CITY
 from data_emulator.domains.people import name_pools
 from data_emulator.domains.randomness import Index, Stream, cumulative, weighted_choice
 from data_emulator.domains.world import World
 
-_MAIL_HOSTS: Final = ["example.com", "example.org", "example.net"]
+_MAIL_HOSTS: Final = pa.array(["example.com", "example.org", "example.net"])
 """Reserved by RFC 2606: no mail to a synthetic user reaches anybody."""
+_MAIL_HOST_WEIGHTS: Final = cumulative(np.array([6.0, 3.0, 1.0]))
 _FIRST_SIGNUP_DAY: Final = 16_436  # 2015-01-01
-_LAST_SIGNUP_DAY: Final = 20_453  # 2025-12-31
+_LAST_SIGNUP_DAY: Final = 19_722  # 2023-12-31
 _DAYS_A_YEAR: Final = 365.25
-_RISK_LEVELS: Final = ["low", "medium", "high"]
+_CREDIT_MEDIAN: Final = 1.05
+_CREDIT_SPREAD: Final = 0.75
+"""Of the log-odds between the ends of the FICO scale, 300 and 850: a median of 707, and none beyond the ends."""
+_RISK_LEVELS: Final = pa.array(["low", "medium", "high"])
+_COUNTRY_CODES: Final = pa.array([country.code for country in COUNTRIES])
+_DIALLING: Final = pa.array([f"+{country.calling_code}" for country in COUNTRIES])
+_CITY_NAMES: Final = pa.array([f", {city.name}" for city in CITIES])
 _RISK_FLOORS: Final = np.array([700, 600])
 """Credit scores from which the risk is low, and medium: the bounds between good, fair and poor of the FICO scale."""
 
@@ -48,50 +55,42 @@ class UserProfile(Domain):
     def __init__(self, world: World, seed: int) -> None:
         super().__init__(world, seed)
         # A profile belongs to the world: it must not change with the emulation's own seed.
-        (self._first, self._last, self._host, self._phone, self._age, self._street, self._house, self._signup) = (
-            Stream(world.seed, f"user.{field}")
-            for field in ("first", "last", "host", "phone", "age", "street", "house", "signup")
+        (self._name, self._address, self._account, self._age, self._phone, self._credit) = (
+            Stream(world.seed, f"user.{field}") for field in ("name", "address", "account", "age", "phone", "credit")
         )
-        self._credit = Stream(world.seed, "user.credit")
 
     def columns(self, index: Index, time_us: Index) -> list[Any]:
         """Return the profiles of the users numbered `index`; their times play no part."""
         pools = name_pools()
-        country = self.world.countries(index)
         city = self.world.home_cities(index)
-        first = country * pools.first_size + self._first.integers(index, pools.first_size)
-        last = country * pools.last_size + self._last.integers(index, pools.last_size)
-        street = country * pools.street_size + self._street.integers(index, pools.street_size)
-        host = weighted_choice(self._host.uniform(index), cumulative(np.array([6.0, 3.0, 1.0])))
-        signup = _FIRST_SIGNUP_DAY + self._signup.integers(index, _LAST_SIGNUP_DAY - _FIRST_SIGNUP_DAY + 1)
-        age_years = 18 + 62 * self._age.uniform(index) ** 1.4  # the younger half of 18 to 80 prevails among users
-        credit = np.clip(np.rint(690 + 85 * self._credit.normal(index)), 300, 850).astype(np.int64)
+        country = COUNTRY_OF_CITY.take(city)
+        first_name, last_name = self._name.halves(index)
+        first = country * pools.first_size + (first_name * pools.first_size).astype(np.int64)
+        last = country * pools.last_size + (last_name * pools.last_size).astype(np.int64)
+        which_street, which_house = self._address.halves(index)
+        street = country * pools.street_size + (which_street * pools.street_size).astype(np.int64)
+        house = 1 + (which_house * 250).astype(np.int64)
+        which_host, when = self._account.halves(index)
+        signup = _FIRST_SIGNUP_DAY + (when * (_LAST_SIGNUP_DAY - _FIRST_SIGNUP_DAY + 1)).astype(np.int64)
+        age_years = 80 - 62 * np.sqrt(self._age.uniform(index))  # 18 to 80, the older the fewer
+        goodness = 1 / (1 + np.exp(-(_CREDIT_MEDIAN + _CREDIT_SPREAD * self._credit.normal(index))))
+        credit = np.rint(300 + 550 * goodness).astype(np.int64)
         risk = (credit < _RISK_FLOORS[0]).astype(np.int64) + (credit < _RISK_FLOORS[1])
         return [
             self.world.user_ids(index),
-            columns.text(columns.picks(pools.first_names, first), " ", columns.picks(pools.last_names, last)),
+            columns.text(pools.first_names.take(first), " ", pools.last_names.take(last)),
             columns.text(
-                columns.picks(pools.first_slugs, first),
+                pools.first_slugs.take(first),
                 ".",
-                columns.picks(pools.last_slugs, last),
+                pools.last_slugs.take(last),
                 pa.array(index),
                 "@",
-                columns.picks(_MAIL_HOSTS, host),
+                _MAIL_HOSTS.take(weighted_choice(which_host, _MAIL_HOST_WEIGHTS)),
             ),
-            columns.text(
-                "+",
-                columns.picks([country.calling_code for country in COUNTRIES], country),
-                pa.array(200_000_000 + self._phone.integers(index, 800_000_000)),
-            ),
+            columns.text(_DIALLING.take(country), pa.array(200_000_000 + self._phone.integers(index, 800_000_000))),
             columns.dates(signup - (age_years * _DAYS_A_YEAR).astype(np.int64)),
-            columns.text(
-                pa.array(1 + self._house.integers(index, 250)),
-                " ",
-                columns.picks(pools.streets, street),
-                ", ",
-                columns.picks([city.name for city in CITIES], city),
-            ),
-            columns.picks([country.code for country in COUNTRIES], country),
+            columns.text(pa.array(house), " ", pools.streets.take(street), _CITY_NAMES.take(city)),
+            columns.picks(_COUNTRY_CODES, country),
             columns.dates(signup),
             pa.array(credit),
             columns.picks(_RISK_LEVELS, risk),

@@ -54,7 +54,7 @@ class Report:
     :param elapsed_s: how long it has been emulating.
     :param records: accepted so far, acknowledged or not.
     :param bytes: the same in bytes.
-    :param written: objects acknowledged since the last report, partitions as they are.
+    :param written: objects acknowledged since the last report; partitions as they are, if they have changed since.
     :param outcome: `None` while it runs.
     """
 

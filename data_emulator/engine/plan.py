@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from data_emulator.domains.world import DEFAULT_FRAUD_SHARE
 from data_emulator.sinks.base import PartitionWritten
 
 _BLOCK_RECORDS: Final = 4096
 _UPLOAD_BYTES: Final = 32 * 2**20
+_ROW_GROUP_RECORDS: Final = 65_536
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Plan:
 
     :param sink: ``minio`` or ``kafka``, as on the wire.
     :param sync_type: ``grouped``, ``chunked``, or anything else for one object a record.
+    :param compression: of objects in S3, one that the format has.
+    :param schema_id: what the schema registry calls the records' schema; `None` where there is none.
     :param max_chunk_size: bytes an object, for ``chunked``.
     :param duration_s: how long to emulate.
     :param rate: records a second; `None`: as fast as it goes.
@@ -43,12 +47,15 @@ class Plan:
     :param seed: what the records are computed from.
     :param started_us: the time of record 0, in microseconds since the Unix epoch.
     :param checkpoint: where to go on.
+    :param fraud_share: share of payments that are fraud.
+    :param backfill_us: start and end of the range in the past that the records are spread over, in microseconds since
+        the Unix epoch; how many there will be is known then. `None`: they happen while they are emulated.
     """
 
     emulation_id: str
     domain: str
     sink: Literal["minio", "kafka"]
-    format: Literal["json", "csv"]
+    format: Literal["json", "csv", "parquet", "avro"]
     sync_type: str
     max_chunk_size: int
     duration_s: int
@@ -58,7 +65,11 @@ class Plan:
     world_users: int
     seed: int
     started_us: int
+    compression: str = "none"
+    schema_id: int | None = None
     checkpoint: Checkpoint = Checkpoint()
+    fraud_share: float = DEFAULT_FRAUD_SHARE
+    backfill_us: tuple[int, int] | None = None
 
     def records_due(self, elapsed_s: float) -> int | None:
         """Return how many records should be out after this long; `None`: as many as possible, there is no bound."""
@@ -69,15 +80,18 @@ class Plan:
 
     @property
     def memory_bytes(self) -> int:
-        """The memory that its buffers may take: a block of records, and in S3 the parts of an object on their way.
+        """The memory that its buffers may take: a block of records; in S3 the parts of an object on their way; in
+        Parquet a row group.
 
-        Estimated at 1 KiB a record, encoded or as columns.
+        Estimated at 1 KiB a record, encoded or as columns, and half of that in a row group.
         """
-        records = _BLOCK_RECORDS if self.records_planned is None else min(_BLOCK_RECORDS, self.records_planned)
-        buffers = 0
+        planned = self.records_planned
+        records = 3 * _BLOCK_RECORDS if planned is None else 3 * min(_BLOCK_RECORDS, planned)
         if self.sink == "minio":
-            buffers = _UPLOAD_BYTES if self.records_planned is None else min(_UPLOAD_BYTES, 1024 * self.records_planned)
-        return 3 * 1024 * records + buffers
+            records += _UPLOAD_BYTES // 1024 if planned is None else min(_UPLOAD_BYTES // 1024, planned)
+        if self.format == "parquet":
+            records += (_ROW_GROUP_RECORDS if planned is None else min(_ROW_GROUP_RECORDS, planned)) // 2
+        return 1024 * records
 
     @property
     def records_planned(self) -> int | None:

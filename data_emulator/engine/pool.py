@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
+import queue
 import threading
 import uuid
 from contextlib import suppress
@@ -25,6 +26,9 @@ _SHUTDOWN_GRACE_S: Final = 10.0
 _ID_LENGTH: Final = 36
 
 log = structlog.get_logger(__name__)
+
+
+Order = Start | Stop | Proceed | Shutdown
 
 
 class Listener(Protocol):
@@ -52,6 +56,7 @@ class _Worker:
         self.transactional_id = transactional_id
         self.at_work = at_work
         self.emulation_ids: set[str] = set()
+        self.orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
 
 
 class WorkerPool:
@@ -77,14 +82,14 @@ class WorkerPool:
         with self._lock:
             chosen = min(self._workers, key=lambda worker: len(worker.emulation_ids))
             chosen.emulation_ids.add(plan.emulation_id)
-            self._send(chosen, Start(plan))
+            chosen.orders.put(Start(plan))
 
     def stop(self, emulation_id: str, outcome: Outcome) -> None:
         """End an emulation soon, with this outcome, if it is still running."""
         with self._lock:
             for each in self._workers:
                 if emulation_id in each.emulation_ids:
-                    self._send(each, Stop(emulation_id, outcome))
+                    each.orders.put(Stop(emulation_id, outcome))
 
     def shutdown(self) -> None:
         """End the processes, and wait until they have ended. What they ran can be gone on with."""
@@ -92,7 +97,7 @@ class WorkerPool:
             self._closing = True
             workers, readers = list(self._workers), list(self._readers)
             for each in workers:
-                self._send(each, Shutdown())
+                each.orders.put(Shutdown())
         for each in workers:
             each.process.join(_SHUTDOWN_GRACE_S)
             if each.process.is_alive():
@@ -118,11 +123,14 @@ class WorkerPool:
         reader = threading.Thread(target=self._read, args=(added,), name="worker-reports", daemon=True)
         self._readers.append(reader)
         reader.start()
+        threading.Thread(target=self._write, args=(added,), name="worker-orders", daemon=True).start()
 
-    def _send(self, to: _Worker, order: Start | Stop | Proceed | Shutdown) -> None:
-        # If the worker has died, its reader finds out, and reports its emulations as lost.
-        with suppress(OSError):
-            to.pipe.send(order)
+    def _write(self, to: _Worker) -> None:
+        """Send a worker its orders, in a thread apart: a worker that is busy leaves the pipe full for a while."""
+        while (order := to.orders.get()) is not None:
+            # If the worker has died, its reader finds out, and reports its emulations as lost.
+            with suppress(OSError):
+                to.pipe.send(order)
 
     def _read(self, of: _Worker) -> None:
         """Pass on what a worker says until its end of the pipe is closed."""
@@ -137,6 +145,7 @@ class WorkerPool:
                 # What a worker has done can no longer be stored. To go on would lose it; a new process settles it.
                 log.exception("cannot store what a worker reports; the service ends")
                 os._exit(1)
+        of.orders.put(None)
         of.process.join()
         with self._lock:
             self._workers.remove(of)
@@ -155,8 +164,7 @@ class WorkerPool:
                 self._listener.on_opened(of.transactional_id)
             case Prepared(transaction):
                 self._listener.on_prepared(of.transactional_id, transaction)
-                with self._lock:
-                    self._send(of, Proceed())
+                of.orders.put(Proceed())
             case Reports(reports, settled):
                 with self._lock:
                     of.emulation_ids -= {report.emulation_id for report in reports if report.outcome}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import traceback
@@ -11,10 +12,13 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
+from obstore.store import S3Store
+
 from data_emulator.domains import all_domains
 from data_emulator.domains.people import name_pools
 from data_emulator.domains.world import world
 from data_emulator.engine.messages import Opened, Prepared, Proceed, Report, Reports, Shutdown, Start, Stop
+from data_emulator.engine.objects import layout
 from data_emulator.engine.plan import Plan
 from data_emulator.engine.run import Outcome, Run
 from data_emulator.engine.source import RecordSource
@@ -56,6 +60,7 @@ class Worker:
         self._proceed = asyncio.Event()
         self._shutdown = False
         self._settled = False
+        self._buckets: dict[str, S3Store] = {}
         self._writer: KafkaWriter | None = None
         self._writer_task: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -63,6 +68,7 @@ class Worker:
     async def serve(self) -> None:
         """Take orders and send reports until told to shut down and all emulations have ended."""
         warm_up(self._settings)
+        gc.freeze()  # a full collection would hold every emulation up, and find nothing in what is there by now
         asyncio.get_running_loop().add_reader(self._pipe.fileno(), self._take_orders)
         while not (self._shutdown and not self._tasks):
             with suppress(TimeoutError):
@@ -132,14 +138,17 @@ class Worker:
         if plan.sink == "kafka":
             return KafkaSink(self._kafka_writer(), destination, plan.emulation_id, plan.checkpoint)
         return s3.S3Sink(
-            s3.open_bucket(self._settings, destination, s3.write_timeout(self._settings)),
+            self._bucket(destination),
             prefix=plan.emulation_id,
-            extension=plan.format,
-            header=source.header(),
-            max_object_bytes=plan.max_chunk_size if plan.sync_type == "chunked" else None,
-            max_object_records=None if plan.sync_type in ("grouped", "chunked") else 1,
+            layout=layout(plan, source),
             checkpoint=plan.checkpoint,
         )
+
+    def _bucket(self, name: str) -> S3Store:
+        """Return the client that this worker's emulations share: to make one takes milliseconds."""
+        if name not in self._buckets:
+            self._buckets[name] = s3.open_bucket(self._settings, name, s3.write_timeout(self._settings))
+        return self._buckets[name]
 
     def _kafka_writer(self) -> KafkaWriter:
         """Return the writer that this worker's emulations share, made for the first of them."""
@@ -180,7 +189,7 @@ def _die_if_failed(task: asyncio.Task[None]) -> None:
 def warm_up(settings: Settings) -> None:
     """Make what all emulations share, so that the first one does not start late."""
     name_pools()
-    world(settings.world_seed, settings.world_users)
+    world(settings.world_seed, settings.world_users, settings.fraud_share)
 
 
 def _defect(error: Exception) -> Outcome:

@@ -1,1 +1,1 @@
-"""The encodings of records, each a function from a batch of records to one binary value a record."""
+"""The encodings of records: a function from a batch to a value a record, or an encoder of whole objects, or both."""

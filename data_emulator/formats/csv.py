@@ -1,6 +1,7 @@
 """CSV (RFC 4180), flat: the envelope's fields and those of the data side by side, nested ones as ``location_city``.
 
-Text is always quoted, a null is an empty field without quotes, lines end in a line feed.
+A field of the data that has the name of one of the envelope gets ``data_`` before it, so that no two columns have one
+name. Text is always quoted, a null is an empty field without quotes, lines end in a line feed.
 """
 
 from __future__ import annotations
@@ -30,9 +31,14 @@ def encode(batch: pa.RecordBatch, terminator: str) -> Any:
 
 
 def _flat(batch: pa.RecordBatch) -> list[tuple[str, Any]]:
+    of_envelope = batch.schema.names
     columns: list[tuple[str, Any]] = []
-    for name in batch.schema.names:
-        columns += _flattened("" if name == DATA else name, batch.column(name))
+    for name in of_envelope:
+        if name != DATA:
+            columns += _flattened(name, batch.column(name))
+            continue
+        for field, column in _flattened("", batch.column(name)):
+            columns.append((f"{DATA}_{field}" if field in of_envelope else field, column))
     return columns
 
 

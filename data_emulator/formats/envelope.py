@@ -19,3 +19,14 @@ def enveloped(emulation_id: str, time_us: Index, data: pa.RecordBatch) -> pa.Rec
     ids = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(time_us), np.int32)), pa.array([emulation_id]))
     columns: list[Any] = [ids, pa.array(time_us / 1e6), data.to_struct_array()]
     return pa.RecordBatch.from_arrays(columns, names=[EMULATION_ID, TIMESTAMP, DATA])
+
+
+def envelope_schema(data: pa.Schema) -> pa.Schema:
+    """Return the schema of records in their envelope, with a domain's columns, as it declares them, in `data`."""
+    return pa.schema(
+        [
+            pa.field(EMULATION_ID, pa.string(), nullable=False),
+            pa.field(TIMESTAMP, pa.float64(), nullable=False),
+            pa.field(DATA, pa.struct(list(data)), nullable=False),
+        ]
+    )

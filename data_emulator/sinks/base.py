@@ -12,7 +12,7 @@ class Records:
     """Records on their way to a sink, in order.
 
     :param batch: the records as Arrow columns, in their envelope.
-    :param values: a binary column, one encoded record a row.
+    :param values: a binary column, one encoded record a row; `None` in a format that encodes columns instead.
     :param keys: a string column of the same length: whom the record is about.
     """
 
@@ -25,7 +25,8 @@ class Records:
 
     def slice(self, start: int, count: int) -> Records:
         """Return `count` records from position `start`, without a copy."""
-        return Records(self.batch.slice(start, count), self.values.slice(start, count), self.keys.slice(start, count))
+        values = None if self.values is None else self.values.slice(start, count)
+        return Records(self.batch.slice(start, count), values, self.keys.slice(start, count))
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class PartitionWritten:
 
 @dataclass
 class Written:
-    """What will not be lost any more: the objects since the last look, the partitions from the start.
+    """What will not be lost any more: the objects since the last look; if there is more, the partitions from the start.
 
     It is always the first records of the emulation, without a gap: whoever resumes goes on with the next one.
     """
@@ -100,7 +101,7 @@ class Sink(ABC):
 
     @abstractmethod
     def take_written(self) -> Written:
-        """Return what has been acknowledged, objects only once."""
+        """Return what has been acknowledged, objects only once, partitions only when there is more in them."""
 
 
 class Target(ABC):

@@ -36,6 +36,7 @@ class KafkaSink(Sink):
         self.topic = topic
         self._writer = writer
         self._final = {each.partition: each for each in checkpoint.partitions}
+        self._told = self._final
         self._pending: dict[int, _Pending] = {}
         self._error: SinkError | None = None
         self._settled = asyncio.Event()
@@ -102,8 +103,9 @@ class KafkaSink(Sink):
         return self.accepted_records
 
     def take_written(self) -> Written:
-        """Return what is final in each partition."""
-        return Written(partitions=list(self._final.values()))
+        """Return what is final in each partition, if more has become so since the last call."""
+        told, self._told = self._told, self._final
+        return Written(partitions=[] if told is self._final else list(self._final.values()))
 
     @property
     def failure(self) -> SinkError | None:

@@ -15,12 +15,14 @@ from obstore.store import S3Store
 
 from data_emulator.engine.plan import Checkpoint
 from data_emulator.errors import SinkError, SinkUnavailable
+from data_emulator.formats.columns import bounds
+from data_emulator.formats.objects import Layout, ObjectEncoder
 from data_emulator.settings import Settings
 from data_emulator.sinks.base import ObjectWritten, Records, Sink, Target, Written
 
-_PART_BYTES: Final = 8 * 2**20
+PART_BYTES: Final = 8 * 2**20
 """An object smaller than this is put whole; a larger one goes up in parts of this size."""
-_CONCURRENT_PARTS: Final = 2
+CONCURRENT_PARTS: Final = 2
 """Parts of one object on their way at once: with the one being filled, an object never takes more memory than three."""
 _CONCURRENT_PUTS: Final = 16
 _MAX_PENDING_PUTS: Final = 64
@@ -103,38 +105,46 @@ class S3Target(Target):
 class _Upload:
     """One object on its way: held in memory while it is small, sent in parts once it is not."""
 
-    def __init__(self, store: S3Store, part: int, key: str, header: bytes) -> None:
+    def __init__(self, store: S3Store, part: int, key: str, encoder: ObjectEncoder) -> None:
         self.part = part
         self.key = key
+        self.encoder = encoder
         self.records = 0
         self.bytes = 0
         self._store = store
         self._digest = hashlib.sha256()
         self._held: list[bytes] = []
         self._writer: Any = None
-        self._add(header)
 
     def _add(self, content: bytes) -> None:
         self._digest.update(content)
         self.bytes += len(content)
         self._held.append(content)
 
-    async def write(self, content: bytes, records: int) -> None:
-        self._add(content)
-        self.records += records
-        if self._writer is None and self.bytes >= _PART_BYTES:
+    async def write(self, records: Records) -> None:
+        self._add(self.encoder.add(records))
+        self.records += len(records)
+        if self._writer is None and self.bytes >= PART_BYTES:
             self._writer = obstore.open_writer_async(
-                self._store, self.key, buffer_size=_PART_BYTES, max_concurrency=_CONCURRENT_PARTS
+                self._store, self.key, buffer_size=PART_BYTES, max_concurrency=CONCURRENT_PARTS
             )
         if self._writer is not None:
-            held, self._held = b"".join(self._held), []
-            await self._writer.write(held)
+            await self._writer.write(self._taken())
+
+    def end(self) -> None:
+        """Take no more records."""
+        self._add(self.encoder.close())
+
+    def _taken(self) -> bytes:
+        held, self._held = b"".join(self._held), []
+        return held
 
     async def close(self) -> ObjectWritten:
         if self._writer is not None:
+            await self._writer.write(self._taken())
             await self._writer.close()
         else:
-            await obstore.put_async(self._store, self.key, b"".join(self._held), use_multipart=False)
+            await obstore.put_async(self._store, self.key, self._taken(), use_multipart=False)
         return ObjectWritten(self.key, self.records, self.bytes, "sha256:" + self._digest.hexdigest())
 
 
@@ -144,30 +154,14 @@ class S3Sink(Sink):
     Where an object ends depends on its records alone, never on time: so a part that is written again, after a failure
     or by another worker, has the same name and the same content.
 
-    :param max_object_bytes: an object is closed before it would exceed this, but holds at least one record; `None`: one
-        object holds all.
-    :param max_object_records: an object is closed when it holds this many; `None`: no such bound.
-    :param header: put at the start of every object.
+    :param layout: the objects' format, and when one is full.
     :param checkpoint: what is written already.
     """
 
-    def __init__(
-        self,
-        store: S3Store,
-        *,
-        prefix: str,
-        extension: str,
-        header: bytes,
-        max_object_bytes: int | None,
-        max_object_records: int | None,
-        checkpoint: Checkpoint,
-    ) -> None:
+    def __init__(self, store: S3Store, *, prefix: str, layout: Layout, checkpoint: Checkpoint) -> None:
         self._store = store
         self._prefix = prefix
-        self._extension = extension
-        self._header = header
-        self._max_bytes = max_object_bytes
-        self._max_records = max_object_records
+        self._layout = layout
         self._open: _Upload | None = None
         self._puts: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(_CONCURRENT_PUTS)
@@ -182,49 +176,49 @@ class S3Sink(Sink):
 
     async def write(self, records: Records) -> None:
         """Accept records, in the order in which they will stand in the objects."""
-        _, offsets, data = records.values.buffers()
-        first = records.values.offset
-        bounds = np.frombuffer(offsets, np.int32)[first : first + len(records) + 1]
-        start = 0
-        while start < len(records):
+        while len(records):
             self._raise_if_failed()
             upload = self._open or self._new_upload()
-            stop = self._stop(bounds, start, upload)
-            if stop > start:
-                content = data.slice(int(bounds[start]), int(bounds[stop] - bounds[start])).to_pybytes()
+            fitting = self._fitting(records, upload)
+            if fitting:
+                before = upload.bytes
                 try:
-                    await upload.write(content, stop - start)
+                    await upload.write(records.slice(0, fitting))
                 except (BaseError, OSError) as error:
                     raise _failed(upload, error) from None
-                self.accepted_records += stop - start
-                self.accepted_bytes += len(content)
-            if stop < len(records) or upload.records == self._max_records:
+                self.accepted_records += fitting
+                self.accepted_bytes += upload.bytes - before
+            if fitting < len(records) or upload.records == self._layout.max_records:
                 await self._close(upload)
-            start = stop
+            records = records.slice(fitting, len(records) - fitting)
 
-    def _stop(self, bounds: Any, start: int, upload: _Upload) -> int:
-        """Return the position after the last record, from `start`, that still fits into the open object."""
-        stop = len(bounds) - 1
-        if self._max_bytes is not None:
+    def _fitting(self, records: Records, upload: _Upload) -> int:
+        """Return how many of the records still fit into the open object."""
+        count = len(records)
+        if self._layout.max_bytes is not None:
+            ends = bounds(records.values)
             # In Python's integers: the sum of a position and a size may exceed the 32 bits that positions have.
-            full_at = int(bounds[start]) + self._max_bytes - upload.bytes
-            stop = int(np.searchsorted(bounds, min(full_at, int(bounds[-1])), side="right")) - 1
-        if self._max_records is not None:
-            stop = min(stop, start + self._max_records - upload.records)
-        return max(stop, start if upload.records else start + 1)
+            full_at = int(ends[0]) + self._layout.max_bytes - upload.encoder.size
+            count = int(np.searchsorted(ends, min(full_at, int(ends[-1])), side="right")) - 1
+        if self._layout.max_records is not None:
+            count = min(count, self._layout.max_records - upload.records)
+        return max(count, 0 if upload.records else 1)
 
     def _new_upload(self) -> _Upload:
-        self._open = _Upload(self._store, self._next_part, self._key(self._next_part), self._header)
+        key = self._key(self._next_part)
+        self._open = _Upload(self._store, self._next_part, key, self._layout.format.encoder(key))
         self._next_part += 1
-        self.accepted_bytes += len(self._header)
         return self._open
 
     def _key(self, part: int) -> str:
-        return f"{self._prefix}/part-{part:09d}.{self._extension}"
+        return f"{self._prefix}/part-{part:09d}.{self._layout.format.extension}"
 
     async def _close(self, upload: _Upload) -> None:
         """Send the object off; wait only while too many are on their way."""
         self._open = None
+        before = upload.bytes
+        upload.end()
+        self.accepted_bytes += upload.bytes - before
         task = asyncio.create_task(self._put(upload))
         self._puts.add(task)
         task.add_done_callback(self._puts.discard)

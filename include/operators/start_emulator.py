@@ -24,7 +24,7 @@ class StartEmulatorOperator(BaseOperator):
 
     :param emulator_sync: the sink: ``minio`` (any S3 store) or ``kafka``
     :param emulation_domain: what to emulate, like ``user-profile``, ``device-log`` or ``transaction``
-    :param format_type: ``json`` or ``csv``
+    :param format_type: ``json`` or ``csv``; this project's service also has ``parquet`` and ``avro``
     :param sync_type: ``grouped`` for one object at the end, ``chunked`` for objects of about ``max_chunk_size`` bytes,
         anything else for one object a record
     :param max_chunk_size: bytes

@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from data_emulator.settings import Settings
+from data_emulator.stack.processes import Supervisor
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.tansu import Tansu
 from tests.data_emulator.running_service import RunningService
@@ -60,9 +61,11 @@ def sink_environment(s3_store: SeaweedFS, kafka_broker: Tansu) -> dict[str, str]
 
 
 @pytest.fixture(scope="session")
-def running(sink_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+def running(
+    supervisor: Supervisor, sink_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningService]:
     """The service that most tests share. A test leaves nothing running in it, and does not stop it."""
-    service = RunningService(tmp_path_factory.mktemp("service"), sink_environment)
+    service = RunningService(supervisor, tmp_path_factory.mktemp("service"), sink_environment)
     service.start()
     yield service
     service.end()
@@ -75,14 +78,14 @@ def http(running: RunningService) -> httpx.Client:
 
 
 @pytest.fixture
-def serve(sink_environment: dict[str, str], tmp_path: Path) -> Iterator[ServiceFactory]:
+def serve(supervisor: Supervisor, sink_environment: dict[str, str], tmp_path: Path) -> Iterator[ServiceFactory]:
     """Start a service of one's own: ``serve("--host", "::1", MAX_RUNNING=1)``."""
     services: list[RunningService] = []
 
     def start(*arguments: str, **settings: object) -> RunningService:
         environment = {f"DATA_EMULATOR_{name}": str(value) for name, value in settings.items()}
         folder = tmp_path / f"service-{len(services)}"
-        services.append(RunningService(folder, {**sink_environment, **environment}, *arguments))
+        services.append(RunningService(supervisor, folder, {**sink_environment, **environment}, *arguments))
         services[-1].start()
         return services[-1]
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -16,7 +13,7 @@ import httpx
 
 from data_emulator.stack import sessions
 from data_emulator.stack.ports import PortReservation
-from data_emulator.stack.sessions import Session
+from data_emulator.stack.processes import Child, Command, Supervisor
 
 PATIENCE_S = 90
 
@@ -46,73 +43,64 @@ def endless(**changes: Any) -> Json:
 class RunningService:
     """``python -m data_emulator serve``. Start it, kill it, start it again on the same database.
 
+    :param supervisor: what ends it, also when the test session is killed.
     :param environment: its settings, and nothing else of the kind from this process's environment.
     """
 
-    def __init__(self, folder: Path, environment: dict[str, str], *arguments: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, supervisor: Supervisor, folder: Path, environment: dict[str, str], *arguments: str) -> None:
         self.output_path = folder / "output.log"
-        self._arguments = arguments
+        folder.mkdir(parents=True, exist_ok=True)
         with PortReservation(1) as reservation:
             (self.port,) = reservation.ports
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("DATA_EMULATOR_")}
-        self.environment = {
-            **inherited,
-            "DATA_EMULATOR_DATABASE_URL": f"sqlite:///{folder / 'state.db'}",
-            "DATA_EMULATOR_WORKERS": "1",
-            "DATA_EMULATOR_SINK_TIMEOUT_S": "5",
-            **environment,
-        }
-        self.process: subprocess.Popen[bytes] | None = None
+        self._supervisor = supervisor
+        self._command = Command(
+            name="service under test",
+            argv=(sys.executable, "-m", "data_emulator", "serve", "--port", str(self.port), *arguments),
+            log_path=self.output_path,
+            env={
+                "DATA_EMULATOR_DATABASE_URL": f"sqlite:///{folder / 'state.db'}",
+                "DATA_EMULATOR_WORKERS": "1",
+                "DATA_EMULATOR_SINK_TIMEOUT_S": "5",
+                **environment,
+            },
+            cleared_prefixes=("DATA_EMULATOR_", "AWS_"),
+        )
+        self._children: list[Child] = []
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60, trust_env=False)
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        with self.output_path.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "data_emulator", "serve", "--port", str(self.port), *self._arguments],
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self._session = Session.led_by(self.process.pid)
+        self._children.append(self._supervisor.launch(self._command))
         wait_until(self._answers, "the service answers")
 
     def _answers(self) -> bool:
-        assert self.process is not None
-        assert self.process.poll() is None, f"the service has ended:\n{self.output()}"
+        assert self._children[-1].is_running(), f"the service has ended:\n{self.output()}"
         try:
             return self.http.get("/healthz").status_code == 200
         except httpx.TransportError:
             return False
 
-    def terminate(self, within_s: float = 60) -> int:
-        """Ask it to end, as a supervisor does, and return its exit status."""
-        assert self.process is not None
-        self.process.terminate()
-        return self.process.wait(within_s)
+    def terminate(self, within_s: float = 60) -> None:
+        """Ask it to end, as a supervisor does, and wait for its end."""
+        process = self._children[-1].process
+        process.terminate()
+        process.wait(within_s)
 
     def kill(self) -> None:
         """Kill the service, and only it: its workers have to notice."""
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
+        process = self._children[-1].process
+        process.kill()
+        process.wait()
 
     def end(self) -> None:
         """Leave no process behind."""
         self.http.close()
-        if self.process is not None:
-            try:
-                self.terminate()
-            finally:
-                for pid in self.pids():
-                    os.kill(pid, signal.SIGKILL)
+        for child in self._children:
+            self._supervisor.stop(child, grace_s=30)
 
     def pids(self) -> list[int]:
-        """Return all processes of its session: the service and its workers."""
-        return sessions.members(self._session)
+        """Return the processes of all its starts that still run: the service and its workers."""
+        return [pid for child in self._children for pid in sessions.members(child.record.session)]
 
     def output(self) -> str:
         """Return all that it has written to standard output and standard error."""

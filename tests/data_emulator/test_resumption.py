@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from data_emulator.emulations import Emulations
+from data_emulator.engine.objects import layout
 from data_emulator.engine.plan import Checkpoint
 from data_emulator.engine.source import RecordSource
 from data_emulator.settings import Settings
@@ -33,6 +34,10 @@ KINDS: list[dict[str, Any]] = [
     {"sync_type": "chunked", "rate": 1000, "max_records": 8000, "max_chunk_size": 20_000},
     {"sync_type": "chunked", "rate": 500, "max_records": 4000, "max_chunk_size": 5000, "format_type": "csv"},
     {"sync_type": "single", "rate": 75, "max_records": 600},
+    {"sync_type": "grouped", "rate": 500, "max_records": 4000, "format_type": "parquet"},
+    {"sync_type": "chunked", "rate": 500, "max_records": 4000, "max_chunk_size": 30_000, "format_type": "parquet"},
+    {"sync_type": "chunked", "rate": 500, "max_records": 4000, "max_chunk_size": 50_000, "format_type": "avro"},
+    {"sync_type": "chunked", "rate": 500, "max_records": 4000, "max_chunk_size": 50_000, "compression": "gzip"},
     # Objects that go up in parts.
     {"sync_type": "chunked", "rate": 10_000, "max_records": 80_000, "max_chunk_size": 12_000_000},
 ]
@@ -60,10 +65,7 @@ async def undisturbed(service: Emulations, settings: Settings, emulation_id: str
     sink = S3Sink(
         open_bucket(settings, "undisturbed", timedelta(seconds=60)),
         prefix=emulation_id,
-        extension=plan.format,
-        header=source.header(),
-        max_object_bytes=plan.max_chunk_size if plan.sync_type == "chunked" else None,
-        max_object_records=1 if plan.sync_type == "single" else None,
+        layout=layout(plan, source),
         checkpoint=Checkpoint(),
     )
     assert plan.max_records is not None

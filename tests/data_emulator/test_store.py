@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from data_emulator.engine.messages import Report
@@ -46,6 +47,8 @@ def emulation(**changes: Any) -> Emulation:
         "body_digest": "digest",
         "request": request,
         "world_seed": -(2**63),
+        "world_users": 100,
+        "fraud_share": 0.005,
         "seed": 2**63 - 1,
         "state": State.QUEUED,
         "error": None,
@@ -339,6 +342,52 @@ def test_writers_and_readers_side_by_side(store: Store, path: Path) -> None:
     assert errors == []
     assert len(ids) == 120
     assert store.counts() == {State.COMPLETED: (120, 2400, 24000)}
+
+
+def test_of_those_that_arrive_together_only_the_one_with_a_taken_key_is_refused(store: Store) -> None:
+    refused: list[str] = []
+    arrivals = [(emulation(), f"key {number % 15}") for number in range(30)]
+
+    def arrive(new: Emulation, key: str) -> None:
+        try:
+            store.add(new, key)
+        except IntegrityError:
+            refused.append(new.id)
+
+    threads = [threading.Thread(target=arrive, args=each) for each in arrivals]
+    with store._writing:  # so that all but the first are stored by one commit, or try to
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + 30
+        while len(store._arrivals) < len(arrivals) - 1:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    for thread in threads:
+        thread.join()
+    stored = {new.id for new, _ in arrivals if store.get(new.id)}
+    assert len(stored) == len(refused) == 15
+    assert stored.isdisjoint(refused)
+    for number in range(15):
+        first = store.by_key(f"key {number}")
+        assert first is not None
+        assert first.id in stored
+
+
+def test_those_that_arrive_together_wait_for_the_disk_once(store: Store) -> None:
+    commits: list[object] = []
+    event.listen(store._engine, "commit", commits.append)
+    threads = [threading.Thread(target=store.add, args=(emulation(), None)) for _ in range(30)]
+    with store._writing:
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + 30
+        while len(store._arrivals) < len(threads) - 1:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    for thread in threads:
+        thread.join()
+    assert len(commits) == 2
+    assert store.counts()[State.QUEUED][0] == 30
 
 
 def test_a_database_that_does_not_answer_is_an_error(store: Store, path: Path) -> None:

@@ -120,7 +120,7 @@ def test_what_is_no_array(value: Any) -> None:
         ({}, "entry 1: emulation_domain is missing"),
         ({"emulation_domain": 5}, "entry 1: emulation_domain is 5; allowed is a name"),
         ({"emulator_sync": "rabbit"}, 'emulator_sync is "rabbit"; allowed is "minio" or "kafka"'),
-        ({"format_type": "xml"}, 'format_type is "xml"; allowed is "json" or "csv"'),
+        ({"format_type": "xml"}, 'format_type is "xml"; allowed is "json" or "csv" or "parquet" or "avro"'),
         ({"sync_type": "chunkd"}, 'sync_type is "chunkd"; allowed is "grouped" or "chunked" or "single"'),
         ({"max_chunk_size": 0}, "max_chunk_size is 0; allowed is an integer of at least 1"),
         ({"timeout": "60"}, 'timeout is "60"; allowed is an integer of at least 1'),

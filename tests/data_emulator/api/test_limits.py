@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from data_emulator.stack.processes import Supervisor
 from tests.data_emulator.running_service import RunningService, endless, request, simultaneous_posts, wait_until
 
 pytestmark = pytest.mark.integration
@@ -12,11 +13,13 @@ MAX_QUEUED = 3
 
 
 @pytest.fixture(scope="module")
-def limited(sink_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+def limited(
+    supervisor: Supervisor, sink_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningService]:
     """A service in which one emulation runs at a time. A test leaves nothing running in it."""
     limits = {"MAX_RUNNING": "1", "MAX_QUEUED": str(MAX_QUEUED), "MAX_WAIT_S": "1"}
     environment = {f"DATA_EMULATOR_{name}": value for name, value in limits.items()}
-    service = RunningService(tmp_path_factory.mktemp("limited"), {**sink_environment, **environment})
+    service = RunningService(supervisor, tmp_path_factory.mktemp("limited"), {**sink_environment, **environment})
     try:
         service.start()
         yield service

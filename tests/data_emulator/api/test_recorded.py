@@ -162,6 +162,7 @@ def test_what_was_completed_is_known_after_a_kill(serve: ServiceFactory) -> None
     emulation_id = send(service.http, "POST timeout 0").json()["id"]
     service.ended(emulation_id)
     service.kill()
+    wait_until(lambda: service.pids() == [], "the idle worker is gone with the service")
     service.start()
     answer = send(service.http, name, f"/emulator/{emulation_id}/status")
     assert answer.status_code == 200, OUR_REASONS[name]

@@ -143,7 +143,7 @@ def test_a_rate_that_is_no_number_is_refused(http: httpx.Client, number: str) ->
     [
         ("emulator_sync", "MinIO", "Unsupported emulator sync type: MinIO"),
         ("emulation_domain", "", "Domain not supported: "),
-        ("format_type", "xml", "Format not supported: xml; it is one of json, csv"),
+        ("format_type", "xml", "Format not supported: format_type 'xml'; it is one of json, csv, parquet, avro"),
     ],
 )
 def test_an_unknown_name_is_refused(http: httpx.Client, field: str, value: str, detail: str) -> None:

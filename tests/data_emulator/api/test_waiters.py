@@ -52,6 +52,8 @@ class Service:
             body_digest="digest",
             request=request,
             world_seed=1,
+            world_users=100,
+            fraud_share=0.005,
             seed=1,
             state=State.QUEUED,
             error=None,

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -11,12 +12,23 @@ from tests.data_emulator.running_service import RunningService, endless, request
 
 pytestmark = pytest.mark.integration
 
+SOON_S = 40
+"""Well before the 55 seconds that the requests here are willing to wait."""
+
+
+@pytest.fixture(autouse=True)
+def soon() -> Iterator[None]:
+    """No test here takes as long as a poll that nobody wakes."""
+    started = time.monotonic()
+    yield
+    assert time.monotonic() - started < SOON_S
+
 
 def test_it_answers_when_the_emulation_ends(running: RunningService) -> None:
     emulation_id = running.post(request(max_records=None, timeout=1, rate=10))
-    answer = running.http.get(f"/emulator/{emulation_id}/status", headers={"Prefer": "wait=50"})
+    answer = running.http.get(f"/emulator/{emulation_id}/status", headers={"Prefer": "wait=55"})
     assert answer.json()["status"]["global_status"] == "completed"
-    assert answer.headers["Preference-Applied"] == "wait=50"
+    assert answer.headers["Preference-Applied"] == "wait=55"
 
 
 def test_it_answers_when_the_time_is_up(running: RunningService) -> None:
@@ -33,16 +45,14 @@ def test_it_answers_at_once_when_the_emulation_has_ended_or_is_unknown(running: 
     emulation_id = running.post(request())
     running.ended(emulation_id)
     for known, path in ((True, emulation_id), (False, "unknown")):
-        started = time.monotonic()
-        answer = running.http.get(f"/emulator/{path}/status", headers={"Prefer": "wait=50"})
-        assert time.monotonic() - started < 25
+        answer = running.http.get(f"/emulator/{path}/status", headers={"Prefer": "wait=55"})
         assert answer.status_code == (200 if known else 404)
 
 
 def test_it_answers_when_the_emulation_is_cancelled(running: RunningService) -> None:
     emulation_id = running.post(endless())
     threading.Timer(0.5, lambda: running.http.delete(f"/emulator/{emulation_id}")).start()
-    answer = running.http.get(f"/emulator/{emulation_id}/status", headers={"Prefer": "wait=50"})
+    answer = running.http.get(f"/emulator/{emulation_id}/status", headers={"Prefer": "wait=55"})
     assert answer.json()["status"]["global_status"] == "cancelled"
 
 
@@ -56,10 +66,10 @@ def test_without_a_preference_none_is_applied(running: RunningService) -> None:
 def test_many_are_answered_as_soon_as_one_of_them_ends(running: RunningService) -> None:
     slow, short = running.post(endless()), running.post(request(max_records=None, timeout=1, rate=10))
     answer = running.http.post(
-        "/emulator/status", json={"ids": [slow, "unknown", short]}, headers={"Prefer": "wait=50"}
+        "/emulator/status", json={"ids": [slow, "unknown", short]}, headers={"Prefer": "wait=55"}
     )
     assert answer.status_code == 200
-    assert answer.headers["Preference-Applied"] == "wait=50"
+    assert answer.headers["Preference-Applied"] == "wait=55"
     body = answer.json()
     assert [each["id"] for each in body["emulations"]] == [slow, short]
     assert [each["status"]["global_status"] for each in body["emulations"]] == ["processing", "completed"]
@@ -69,10 +79,8 @@ def test_many_are_answered_as_soon_as_one_of_them_ends(running: RunningService) 
 
 
 def test_many_unknown_ones_are_answered_at_once(http: httpx.Client) -> None:
-    started = time.monotonic()
-    answer = http.post("/emulator/status", json={"ids": ["a", "b"]}, headers={"Prefer": "wait=50"})
+    answer = http.post("/emulator/status", json={"ids": ["a", "b"]}, headers={"Prefer": "wait=55"})
     assert answer.json() == {"emulations": [], "not_found": ["a", "b"]}
-    assert time.monotonic() - started < 25
 
 
 def test_many_need_at_least_one(http: httpx.Client) -> None:
@@ -86,7 +94,7 @@ def test_hundreds_of_waiters_leave_the_service_responsive(running: RunningServic
 
     def wait() -> None:
         with httpx.Client(base_url=running.http.base_url, timeout=60, trust_env=False) as own:
-            answers.append(own.get(f"/emulator/{emulation_id}/status", headers={"Prefer": "wait=50"}))
+            answers.append(own.get(f"/emulator/{emulation_id}/status", headers={"Prefer": "wait=55"}))
 
     threads = [threading.Thread(target=wait) for _ in range(100)]
     for thread in threads:

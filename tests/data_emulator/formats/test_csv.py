@@ -14,6 +14,7 @@ from data_emulator.domains.base import EventClock
 from data_emulator.domains.world import world
 from data_emulator.formats import csv
 from data_emulator.formats.envelope import enveloped
+from tests.data_emulator.formats.making import flat
 
 NASTY = [
     'quote " in it',
@@ -61,6 +62,12 @@ def test_nested_fields_stand_side_by_side_and_the_data_has_no_prefix() -> None:
     assert content(batch) == 'emulation_id,id,location_city,location_at_lat\n"e","a","Köln",1.5\n'
 
 
+def test_no_two_columns_have_one_name() -> None:
+    data = pa.array([{"id": "a", "timestamp": "b", "data": "c"}])
+    batch = pa.RecordBatch.from_arrays([pa.array(["e"]), pa.array([1.5]), data], names=["id", "timestamp", "data"])
+    assert content(batch) == 'id,timestamp,data_id,data_timestamp,data_data\n"e",1.5,"a","b","c"\n'
+
+
 def test_dictionary_encoded_columns_come_back_as_they_were() -> None:
     picked = pa.DictionaryArray.from_arrays(pa.array([1, None, 0], pa.int32()), pa.array(['say "a"', "b\nc"]))
     struct = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0], pa.int32()), pa.array([{"x": 'p"'}, {"x": "q"}]))
@@ -98,7 +105,7 @@ def test_readers_agree_on_a_domains_rows(name: str) -> None:
     batch = enveloped("an id", time_us, all_domains()[name](world(20, 10_000), 7).records(index, time_us))
     text = content(batch)
 
-    expected = [_flat(row) for row in batch.to_pylist()]
+    expected = [flat(row) for row in batch.to_pylist()]
     by_module = rows(text)
     assert [*by_module[0]] == [*expected[0]]
     assert [[*row.values()] for row in by_module] == [[_printed(value) for value in row.values()] for row in expected]
@@ -110,17 +117,6 @@ def test_readers_agree_on_a_domains_rows(name: str) -> None:
         io.BytesIO(text.encode()), pa.csv.ReadOptions(), pa.csv.ParseOptions(newlines_in_values=True), options
     )
     assert by_arrow.to_pylist() == expected
-
-
-def _flat(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in record.items():
-        name = prefix + key
-        if isinstance(value, dict):
-            flat |= _flat(value, "" if name == "data" else f"{name}_")
-        else:
-            flat[name] = value
-    return flat
 
 
 def _printed(value: Any) -> str:

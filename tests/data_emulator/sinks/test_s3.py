@@ -1,6 +1,7 @@
 """The S3 sink and target, on a real store."""
 
 import asyncio
+import io
 import itertools
 import random
 import threading
@@ -10,18 +11,27 @@ from datetime import timedelta
 
 import obstore
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from obstore.exceptions import BaseError
 from pydantic import SecretStr
 
-from data_emulator.engine.plan import Checkpoint
+from data_emulator.engine.objects import layout
+from data_emulator.engine.plan import Checkpoint, Plan
+from data_emulator.engine.source import RecordSource
 from data_emulator.errors import SinkError, SinkUnavailable
+from data_emulator.formats.catalog import FORMATS
+from data_emulator.formats.lines import LineObjects
+from data_emulator.formats.objects import Layout
+from data_emulator.formats.parquet import ROW_GROUP_RECORDS
 from data_emulator.settings import Settings
 from data_emulator.sinks.base import ObjectWritten, Records
 from data_emulator.sinks.s3 import S3Sink, S3Target, open_bucket
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.wire import MAX_CHUNK_BYTES
 from tests.data_emulator import readback
+from tests.data_emulator.formats.making import content as object_content
+from tests.data_emulator.formats.making import expected, plan
 
 pytestmark = pytest.mark.integration
 
@@ -46,6 +56,7 @@ def sink(
     max_bytes: int | None = None,
     max_records: int | None = None,
     header: bytes = b"",
+    compression: str = "none",
     timeout_s: float = 20,
     checkpoint: Checkpoint = NEW,
 ) -> tuple[S3Sink, str]:
@@ -53,10 +64,7 @@ def sink(
     opened = S3Sink(
         open_bucket(settings, BUCKET, timedelta(seconds=timeout_s)),
         prefix=prefix,
-        extension="json",
-        header=header,
-        max_object_bytes=max_bytes,
-        max_object_records=max_records,
+        layout=Layout(LineObjects("json", compression, header), max_bytes, max_records),
         checkpoint=checkpoint,
     )
     return opened, prefix
@@ -179,6 +187,131 @@ async def test_a_large_object_goes_in_parts_and_not_into_memory(s3_store: Seawee
     assert str(obstore.head(client, written.key)["e_tag"]).strip('"').endswith("-10")
     assert readback.checksum(bytes(obstore.get(client, written.key).bytes())) == written.checksum
     assert readback.checksum(line * 1024 * 80) == written.checksum
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+async def test_compressed_chunks_are_measured_uncompressed(
+    s3_store: SeaweedFS, s3_settings: Settings, compression: str
+) -> None:
+    plain, _ = sink(s3_settings, max_bytes=5000, header=b"h\n")
+    compressed, prefix = sink(s3_settings, max_bytes=5000, header=b"h\n", compression=compression)
+    expected_records = [each.records for each in await write_all(plain, records(200))]
+    written = await write_all(compressed, records(200), 7)
+    there = assert_is_there(s3_store, prefix, written)
+    assert [each.records for each in written] == expected_records
+    assert compressed.accepted_bytes == sum(map(len, there.values())) < plain.accepted_bytes
+
+
+def plan_sink(settings: Settings, the_plan: Plan, checkpoint: Checkpoint = NEW) -> tuple[S3Sink, RecordSource]:
+    """Return a sink as a worker opens it for a plan, and the plan's source."""
+    source = RecordSource(the_plan)
+    client = open_bucket(settings, BUCKET, timedelta(seconds=20))
+    return S3Sink(
+        client,
+        prefix=the_plan.emulation_id,
+        layout=layout(the_plan, source),
+        checkpoint=checkpoint,
+    ), source
+
+
+async def carried_out(to: S3Sink, source: RecordSource, count: int, at_a_time: int) -> list[ObjectWritten]:
+    while to.accepted_records < count:
+        await to.write(source.take(min(at_a_time, count - to.accepted_records)))
+    await to.finish()
+    return to.take_written().objects
+
+
+CHOICES = [(each.name, compression) for each in FORMATS.values() for compression in each.compressions]
+
+
+@pytest.mark.parametrize(("name", "compression"), CHOICES)
+@pytest.mark.parametrize("sync_type", ["grouped", "chunked", "single"])
+async def test_every_format_in_every_way_agrees_with_its_manifest(
+    s3_store: SeaweedFS, s3_settings: Settings, name: str, compression: str, sync_type: str
+) -> None:
+    the_plan = plan(
+        emulation_id=str(uuid.uuid4()), format=name, compression=compression, sync_type=sync_type, max_chunk_size=20_000
+    )
+    count = 10 if sync_type == "single" else 1000
+    opened, source = plan_sink(s3_settings, the_plan)
+    written = await carried_out(opened, source, count, 300)
+    there = assert_is_there(s3_store, the_plan.emulation_id, written)
+    assert {key.partition(".")[2] for key in there} == {FORMATS[name].extensions[compression]}
+    assert sum(each.records for each in written) == opened.accepted_records == count
+    assert sum(each.bytes for each in written) == opened.accepted_bytes
+    if sync_type == "grouped":
+        (key,) = there
+        assert there[key] == object_content(the_plan, count, key=key)
+    elif sync_type == "single":
+        assert len(there) == count
+    else:
+        assert len(there) > 2
+
+
+@pytest.mark.parametrize(("name", "compression"), CHOICES)
+async def test_who_goes_on_writes_the_same_objects(
+    s3_store: SeaweedFS, s3_settings: Settings, name: str, compression: str
+) -> None:
+    the_plan = plan(
+        emulation_id=str(uuid.uuid4()), format=name, compression=compression, sync_type="chunked", max_chunk_size=50_000
+    )
+    count = 3000
+    opened, source = plan_sink(s3_settings, the_plan)
+    await carried_out(opened, source, count, 1000)
+    before = readback.objects(s3_store, BUCKET, the_plan.emulation_id)
+
+    again, source = plan_sink(s3_settings, the_plan)
+    await again.write(source.take(700))
+    records_there = await again.roll_back()
+    source.seek(records_there)
+    first = await carried_out(again, source, 1500, 77)
+    kept = first[:-1]  # the last one ended early: whoever goes on behind the one before writes it again
+    checkpoint = Checkpoint(
+        elapsed_s=1.0,
+        records=sum(each.records for each in kept),
+        bytes=sum(each.bytes for each in kept),
+        objects=len(kept),
+    )
+    resumed, source = plan_sink(s3_settings, the_plan, checkpoint)
+    source.seek(checkpoint.records)
+    last = await carried_out(resumed, source, count, 513)
+    assert readback.objects(s3_store, BUCKET, the_plan.emulation_id) == before
+    assert {each.key: each.checksum for each in kept + last} == {
+        key: readback.checksum(there) for key, there in before.items()
+    }
+
+
+async def test_parquet_chunks_are_about_as_large_as_asked_for(s3_store: SeaweedFS, s3_settings: Settings) -> None:
+    for size in (100_000, 1_000_000):
+        the_plan = plan(
+            emulation_id=str(uuid.uuid4()),
+            format="parquet",
+            compression="snappy",
+            sync_type="chunked",
+            max_chunk_size=size,
+        )
+        opened, source = plan_sink(s3_settings, the_plan)
+        written = await carried_out(opened, source, 60_000, 4096)
+        assert len({each.records for each in written[:-1]}) == 1
+        for each in written[:-1]:
+            assert 0.5 * size < each.bytes < 1.5 * size
+        tables = [
+            pq.read_table(io.BytesIO(part))
+            for part in readback.objects(s3_store, BUCKET, the_plan.emulation_id).values()
+        ]
+        assert pa.concat_tables(tables).to_pylist()[:2000] == expected(the_plan, 2000)
+
+
+async def test_a_large_parquet_object_goes_in_parts(s3_store: SeaweedFS, s3_settings: Settings) -> None:
+    the_plan = plan(emulation_id=str(uuid.uuid4()), format="parquet", compression="none")
+    opened, source = plan_sink(s3_settings, the_plan)
+    (written,) = await carried_out(opened, source, 4 * ROW_GROUP_RECORDS + 1, 4096)
+    there = readback.objects(s3_store, BUCKET, the_plan.emulation_id)[written.key]
+    assert written.bytes == len(there) > 12 * MIB
+    assert str(obstore.head(s3_store.bucket(BUCKET), written.key)["e_tag"]).strip('"').endswith("-2")
+    assert readback.checksum(there) == written.checksum
+    metadata = pq.read_metadata(io.BytesIO(there))
+    assert (metadata.num_rows, metadata.num_row_groups) == (4 * ROW_GROUP_RECORDS + 1, 5)
 
 
 async def test_sinks_side_by_side_do_not_meet(s3_store: SeaweedFS, s3_settings: Settings) -> None:

@@ -1,0 +1,77 @@
+"""Fast ways to write floating-point numbers, for columns in which all numbers are of one frequent kind.
+
+Each function returns `None` when a number is not of its kind. What it writes reads back as the very same number.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from data_emulator.domains.columns import fixed_width_strings
+from data_emulator.domains.randomness import Floats
+
+_CENTS_END: Final = 1 << 18
+"""Amounts up to 2,621.43 are looked up; of amounts as `transaction` has them, one in five million is above."""
+_MICROS_START, _MICROS_END = 10**15, 10**16
+"""Times from 2001 to 2286: all of them have ten digits before the point."""
+_UNIX_TIME: Final = np.dtype(
+    {
+        "names": ["first", "second", "third", "point", "fourth", "fifth"],
+        "formats": ["S4", "S4", "S2", "S1", "S4", "S2"],
+        "itemsize": 17,
+        "offsets": [0, 4, 8, 10, 11, 15],
+    }
+)
+_FOUR: Final = np.array([f"{number:04}" for number in range(10_000)], dtype=bytes)
+_TWO: Final = np.array([f"{number:02}" for number in range(100)], dtype=bytes)
+
+
+def cents(numbers: Floats) -> Any | None:
+    """Write multiples of 0.01 from 0 to 2,621.43, such as ``12.5``, or return `None`."""
+    whole = np.rint(numbers * 100)
+    if not len(whole) or not (whole.min() >= 0 and whole.max() < _CENTS_END) or (whole / 100 != numbers).any():
+        return None
+    return _cents_texts().take(pa.array(whole.astype(np.int32)))
+
+
+@lru_cache(maxsize=1)
+def _cents_texts() -> Any:
+    return pa.array([repr(number / 100) for number in range(_CENTS_END)])
+
+
+def micros(numbers: Floats) -> Any | None:
+    """Write Unix times that are whole microseconds, such as ``1795000000.000500``, or return `None`."""
+    if not len(numbers) or not _MICROS_START / 1e6 <= numbers[0] < _MICROS_END / 1e6:
+        return None
+    scaled = np.rint(numbers * 1e6)
+    if not (scaled.min() >= _MICROS_START and scaled.max() < _MICROS_END):
+        return None
+    if (scaled / 1e6 != numbers).any():
+        return None
+    rest = scaled.astype(np.int64)
+    text = np.empty((len(rest), _UNIX_TIME.itemsize), dtype=np.uint8)
+    groups = text.view(_UNIX_TIME)[:, 0]
+    groups["point"] = b"."
+    for name, unit, digits in (
+        ("first", 10**12, _FOUR),
+        ("second", 10**8, _FOUR),
+        ("third", 10**6, _TWO),
+        ("fourth", 10**2, _FOUR),
+        ("fifth", 1, _TWO),
+    ):
+        rest = _split(groups, name, rest, unit, digits)
+    return fixed_width_strings(text)
+
+
+def _split(
+    groups: NDArray[np.void], name: str, number: NDArray[np.int64], unit: int, digits: NDArray[np.bytes_]
+) -> NDArray[np.int64]:
+    """Write how often `unit` goes into each number, and return what is left."""
+    count = number // unit
+    groups[name] = digits.take(count)
+    return number - count * unit
