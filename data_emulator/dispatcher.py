@@ -227,15 +227,16 @@ class Dispatcher:
             emulation = self._store.get(emulation_id)
             if self._closing.is_set():
                 return
-            state, error = State.CANCELLED, None
-            if emulation is not None and not emulation.state.is_terminal and not emulation.cancel_requested:
+            error = f"its worker process died {_MAX_DEATHS} times in a row"
+            if emulation is not None and not emulation.state.is_terminal:
                 checkpoint = self._store.checkpoint(emulation)
                 if not (is_suspect and self._has_died_too_often(emulation_id, checkpoint)):
                     log.info("emulation goes on", emulation_id=emulation_id, records=checkpoint.records)
                     self._pool.run(self._plan(emulation, checkpoint))
+                    if emulation.cancel_requested:  # by a worker too: the dead one may have left objects behind
+                        self._pool.stop(emulation_id, Outcome(State.CANCELLED))
                     return
-                state, error = State.FAILED, f"its worker process died {_MAX_DEATHS} times in a row"
-        self._end(emulation_id, state, error)
+        self._end(emulation_id, State.FAILED, error)
 
     def _settle(self, transactional_id: str, prepared: Transaction | None, gives_up_at: float) -> bool:
         """Find out what became of the last transaction of a dead worker, waiting for the broker if need be.

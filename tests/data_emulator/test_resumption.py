@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +21,7 @@ from data_emulator.sinks.s3 import S3Sink, open_bucket
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.wire import State
 from tests.data_emulator import readback
-from tests.data_emulator.in_process import ended, kill_workers, start, wait_until
+from tests.data_emulator.in_process import ended, kill_workers, start, wait_until, worker_pids
 
 pytestmark = pytest.mark.integration
 
@@ -124,3 +126,22 @@ async def test_a_store_that_comes_back_has_everything(
     for each in ids:
         ended(service, each)
         await assert_as_undisturbed(service, settings, s3_store, each)
+
+
+@pytest.mark.parametrize("sync_type", ["single", "chunked"])
+def test_what_is_cancelled_as_its_worker_dies_leaves_no_objects_behind(
+    service: Emulations, s3_store: SeaweedFS, sync_type: str
+) -> None:
+    ids = [start(service, sync_type=sync_type, rate=100, timeout=3600) for _ in range(3)]
+    for each in ids:
+        wait_until(lambda one=each: len(service.manifest(one)[1]) > 0, "objects are written")
+    for pid in worker_pids(service):
+        os.kill(pid, signal.SIGKILL)
+    for each in ids:
+        service.cancel(each)
+    for each in ids:
+        assert ended(service, each).state is State.CANCELLED
+        there = readback.objects(s3_store, BUCKET, each + "/")
+        assert {one.key: one.checksum for one in service.manifest(each)[1]} == {
+            key: readback.checksum(content) for key, content in there.items()
+        }
