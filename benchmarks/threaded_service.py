@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import uuid
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,6 @@ if __name__ == "__main__":
         region=environment["STORE_REGION"],
         access_key_id=environment["STORE_ACCESS_KEY_ID"],
         secret_access_key=environment["STORE_SECRET_ACCESS_KEY"],
-        client_options={"allow_http": True},
+        client_options={"allow_http": True, "timeout": timedelta(minutes=10)},  # it has a lot to put at once
     )
     uvicorn.run(create_app(the_store), host=LOOPBACK, port=int(sys.argv[1]), log_level="warning", access_log=False)
