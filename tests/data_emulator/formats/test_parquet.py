@@ -53,7 +53,6 @@ def test_columns_that_repeat_themselves_have_dictionaries_and_ids_do_not() -> No
     assert by_path["data.currency"]
     assert by_path["data.location.city"]
     assert not by_path["data.transaction_id"]
-    assert not by_path["timestamp"]
 
 
 def test_nulls_and_dictionaries_of_any_kind_come_back() -> None:
