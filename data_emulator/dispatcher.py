@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final, Literal, cast
 
 import structlog
 from confluent_kafka import KafkaException
 
+from data_emulator.arrivals import Arrival
 from data_emulator.engine.messages import Report
 from data_emulator.engine.plan import Checkpoint, Plan
 from data_emulator.engine.pool import WorkerPool
@@ -47,10 +49,7 @@ class Dispatcher:
         self._on_ended = on_ended
         self._pool = WorkerPool(settings, self)
         self._lock = threading.Lock()
-        self._arrived = threading.Condition(self._lock)
         self._closing = threading.Event()
-        self._arriving: set[str] = set()
-        """Those that are being stored, and will be run or queued then."""
         self._queued: deque[str] = deque()
         self._running: dict[str, int] = {}
         """The bytes of memory that each running emulation may take."""
@@ -79,45 +78,56 @@ class Dispatcher:
             self._queued.clear()
         self._pool.shutdown()
 
-    def add(self, emulation: Emulation, idempotency_key: str | None) -> None:
-        """Store a new emulation, and run it, at once or when there is room.
+    def add(self, arrivals: Sequence[Arrival]) -> None:
+        """Store new emulations with one commit, and run them, at once or when there is room.
 
-        One for which there is room now is stored as processing already: the disk is waited for once.
-
-        :raises TooManyEmulations: when as many run and wait as are allowed.
-        :raises sqlalchemy.exc.IntegrityError: when the idempotency key is taken.
+        Each arrival gets its emulation, or the one that its key has started, or `TooManyEmulations`. An emulation for
+        which there is room now is stored as processing already: the disk is waited for once.
         """
         started_at = time.time()
-        plan = self._plan(emulation, Checkpoint(), started_at)
         with self._lock:
-            running, waiting = len(self._running), len(self._queued) + len(self._arriving - self._running.keys())
-            if running + waiting >= self._settings.max_running + self._settings.max_queued:
-                raise TooManyEmulations(f"{running} emulations run and {waiting} are queued, as many as are allowed")
-            self._arriving.add(emulation.id)
-            if not waiting and self._has_room_for(plan):
-                self._running[emulation.id] = plan.memory_bytes
+            known = self._store.by_keys([each.idempotency_key for each in arrivals if each.idempotency_key is not None])
+            new = [each for each in arrivals if each.idempotency_key not in known]
+            room = self._settings.max_running + self._settings.max_queued - len(self._running) - len(self._queued)
+            refused = TooManyEmulations(
+                f"{len(self._running)} emulations run and {len(self._queued)} are queued, as many as are allowed"
+            )
+            added = self._stored(new[: max(room, 0)], started_at)
+        for each in arrivals:
+            if each.idempotency_key in known:
+                each.taken_in.set_result(known[each.idempotency_key])
+            elif each.emulation.id in added:
+                each.taken_in.set_result(added[each.emulation.id])
+            else:
+                each.taken_in.set_exception(refused)
+
+    def _stored(self, arrivals: Sequence[Arrival], started_at: float) -> dict[str, Emulation]:
+        """Store arrivals, run or queue them, and return them by id. Call it with the lock held."""
+        plans = {each.emulation.id: self._plan(each.emulation, Checkpoint(), started_at) for each in arrivals}
+        running: dict[str, int] = {}
+        added: dict[str, Emulation] = {}
+        for each in arrivals:
+            emulation = each.emulation
+            plan = plans[emulation.id]
+            # Those before it are first, whatever there is room for.
+            is_first = not self._queued and len(running) == len(added)
+            if is_first and self._has_room_for(plan, besides=running):
+                running[emulation.id] = plan.memory_bytes
                 emulation = replace(emulation, state=State.PROCESSING, started_at=started_at)
-        stored = False
-        try:
-            self._store.add(emulation, idempotency_key)
-            stored = True
-        finally:
-            with self._lock:
-                self._arriving.discard(emulation.id)
-                self._arrived.notify_all()
-                if not stored:
-                    self._running.pop(emulation.id, None)
-                elif emulation.id in self._running:
-                    self._pool.run(plan)
-                else:
-                    self._queued.append(emulation.id)
-                self._start_queued()
+            added[emulation.id] = emulation
+        self._store.add([(added[each.emulation.id], each.idempotency_key) for each in arrivals])
+        self._running |= running
+        for emulation_id in added:
+            if emulation_id in running:
+                self._pool.run(plans[emulation_id])
+            else:
+                self._queued.append(emulation_id)
+        return added
 
     def cancel(self, emulation_id: str) -> None:
         """End an emulation as cancelled: at once if it is queued, soon if it runs."""
         self._store.request_cancel(emulation_id)
         with self._lock:
-            self._arrived.wait_for(lambda: emulation_id not in self._arriving)
             was_queued = emulation_id in self._queued
             if was_queued:
                 self._queued.remove(emulation_id)
@@ -168,10 +178,12 @@ class Dispatcher:
             self._store.set_processing(emulation.id, started_at)
             self._pool.run(plan)
 
-    def _has_room_for(self, plan: Plan) -> bool:
-        memory_bytes = sum(self._running.values()) + plan.memory_bytes
-        within_memory = not self._running or memory_bytes <= self._settings.max_memory_mb * 2**20
-        return within_memory and len(self._running) < self._settings.max_running
+    def _has_room_for(self, plan: Plan, besides: Mapping[str, int] = MappingProxyType({})) -> bool:
+        """Tell whether it can run now, beside those that run, and these, with the memory that each may take."""
+        count = len(self._running) + len(besides)
+        memory_bytes = sum(self._running.values()) + sum(besides.values()) + plan.memory_bytes
+        within_memory = not count or memory_bytes <= self._settings.max_memory_mb * 2**20
+        return within_memory and count < self._settings.max_running
 
     def _plan(self, emulation: Emulation, checkpoint: Checkpoint, started_at: float | None = None) -> Plan:
         request = emulation.request

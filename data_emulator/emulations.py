@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import threading
 import time
 import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
-from sqlalchemy.exc import IntegrityError
 
+from data_emulator.arrivals import Arrivals
 from data_emulator.dispatcher import Dispatcher
 from data_emulator.domains import all_domains
 from data_emulator.errors import (
@@ -23,7 +24,6 @@ from data_emulator.errors import (
     IdempotencyKeyReused,
     InvalidRequest,
     SinkUnavailable,
-    TooManyEmulations,
 )
 from data_emulator.format_rules import checked_avro_schema, checked_compression
 from data_emulator.settings import Settings
@@ -37,12 +37,30 @@ from data_emulator.wire import EmulationRequest, State
 
 _PROBE_HOLDS_S: Final = 2.0
 """How long a sink that was found ready counts as ready: many emulations that start together ask it once."""
+_ASKING_THREADS: Final = 8
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
 
+class _Probe:
+    """A look whether a sink is ready."""
+
+    def __init__(self, result: asyncio.Future[None]) -> None:
+        self.result = result
+        self._started_at = time.monotonic()
+
+    def is_stale(self) -> bool:
+        """Tell whether its result is out of date, or bad: then the next who asks has another look."""
+        if not self.result.done():
+            return False
+        held = time.monotonic() - self._started_at < _PROBE_HOLDS_S
+        return not held or self.result.cancelled() or self.result.exception() is not None
+
+
 class Emulations:
-    """All emulations of this service. Its methods may be called from any thread, the coroutines from one event loop.
+    """All emulations of this service. Its methods may be called from any thread, its coroutines from one event loop.
 
     :param settings: limits, defaults, and how the sinks are reached.
     :raises ConfigurationError: when the settings of the database, a sink or the schema registry cannot be used.
@@ -59,20 +77,24 @@ class Emulations:
         )
         self._waiters = Waiters()
         self._dispatcher = Dispatcher(settings, self.store, self._waiters.wake)
-        self._probing = threading.Lock()
-        self._ready_at: dict[tuple[str, str], float] = {}
+        self._arrivals = Arrivals(self._dispatcher.add)
+        self._asking = ThreadPoolExecutor(_ASKING_THREADS, thread_name_prefix="asking-sinks")
+        self._probes: dict[tuple[str, str], _Probe] = {}
 
     def open(self) -> None:
         """Start the workers, and go on with what an earlier process left, running or queued."""
         self._dispatcher.open()
+        self._arrivals.open()
 
     def close(self) -> None:
         """Stop the workers. What runs and what is queued is gone on with when the service is started again."""
+        self._asking.shutdown(wait=False, cancel_futures=True)
+        self._arrivals.close()
         self._dispatcher.close()
         self.store.close()
 
-    def start(self, request: EmulationRequest, idempotency_key: str | None) -> tuple[Emulation, bool]:
-        """Start an emulation, or find the one that this key has started; tell which: `True` if it was there. Blocks.
+    async def start(self, request: EmulationRequest, idempotency_key: str | None) -> tuple[Emulation, bool]:
+        """Start an emulation, or find the one that this key has started; tell which: `True` if it was there.
 
         :raises InvalidRequest: when sink, format, compression or domain are not known, or do not go together.
         :raises SinkUnavailable: when the sink is not configured, or its probe fails; or the schema registry's.
@@ -80,19 +102,27 @@ class Emulations:
         :raises TooManyEmulations: when the limits of running and queued ones are reached.
         """
         digest = _digest(request)
-        if idempotency_key is not None and (known := self._replayed(idempotency_key, digest)):
-            return known, True
         emulation = self._admitted(request, digest)
-        emulation = self._with_sink(emulation)
         try:
-            self._dispatcher.add(emulation, idempotency_key)
-        except (IntegrityError, TooManyEmulations):
-            # Another request was faster with this key: a replay is no emulation more.
-            if idempotency_key is not None and (known := self._replayed(idempotency_key, digest)):
-                return known, True
-            raise
-        log.info("emulation accepted", emulation_id=emulation.id, **emulation.request.model_dump(mode="json"))
-        return emulation, False
+            emulation = await self._with_sink(emulation)
+        except SinkUnavailable:
+            # What has been started already does not need the sink to be started.
+            keys = [] if idempotency_key is None else [idempotency_key]
+            known = await asyncio.to_thread(self.store.by_keys, keys)
+            if not known:
+                raise
+            started = known[idempotency_key]
+        else:
+            started = await asyncio.wrap_future(self._arrivals.add(emulation, idempotency_key))
+        if started.id == emulation.id:
+            log.info("emulation accepted", emulation_id=started.id, **started.request.model_dump(mode="json"))
+            return started, False
+        if started.body_digest != digest:
+            raise IdempotencyKeyReused(
+                f"Idempotency-Key {idempotency_key!r} has started emulation {started.id} with another body: "
+                "use a new key for a new request"
+            )
+        return started, True
 
     def get(self, emulation_id: str) -> Emulation:
         """Return an emulation.
@@ -141,15 +171,6 @@ class Emulations:
         """Answer all who wait for an end now, and at once from here on. May be called by a signal handler."""
         self._waiters.release()
 
-    def _replayed(self, idempotency_key: str, digest: str) -> Emulation | None:
-        known = self.store.by_key(idempotency_key)
-        if known and known.body_digest != digest:
-            raise IdempotencyKeyReused(
-                f"Idempotency-Key {idempotency_key!r} has started emulation {known.id} with another body: "
-                "use a new key for a new request"
-            )
-        return known
-
     def _admitted(self, request: EmulationRequest, digest: str) -> Emulation:
         """Return the emulation that a request asks for, its defaults filled in, if its names are known."""
         if request.emulator_sync not in ("minio", "kafka"):
@@ -181,24 +202,33 @@ class Emulations:
             bytes=0,
         )
 
-    def _with_sink(self, emulation: Emulation) -> Emulation:
+    async def _with_sink(self, emulation: Emulation) -> Emulation:
         """Return the emulation ready to be written: its sink is prepared, its schema known to the registry."""
         request = emulation.request
         schema = checked_avro_schema(request.emulation_domain) if request.format_type == "avro" else None
-        target = self.targets.get(request.emulator_sync)
-        if target is None:
-            raise SinkUnavailable("Kafka is not configured in this service: set DATA_EMULATOR_KAFKA_BOOTSTRAP_SERVERS")
         destination = all_domains()[request.emulation_domain].destination
-        with self._probing:
-            if (
-                time.monotonic() - self._ready_at.get((request.emulator_sync, destination), -_PROBE_HOLDS_S)
-                >= _PROBE_HOLDS_S
-            ):
-                target.prepare(destination)
-                self._ready_at[request.emulator_sync, destination] = time.monotonic()
+        await self._prepared(request.emulator_sync, destination)
         if schema is None or self._schema_registry is None or request.emulator_sync != "kafka":
             return emulation
-        return replace(emulation, schema_id=self._schema_registry.register(destination, schema))
+        return replace(emulation, schema_id=await self._ask(self._schema_registry.register, destination, schema))
+
+    async def _prepared(self, sink: str, destination: str) -> None:
+        """Wait until a sink has been probed: by the probe that is under way, or has been a moment ago, if there is one.
+
+        :raises SinkUnavailable: when it is not configured, or the probe fails.
+        """
+        target = self.targets.get(sink)
+        if target is None:
+            raise SinkUnavailable("Kafka is not configured in this service: set DATA_EMULATOR_KAFKA_BOOTSTRAP_SERVERS")
+        probe = self._probes.get((sink, destination))
+        if probe is None or probe.is_stale():
+            probe = _Probe(self._ask(target.prepare, destination))
+            self._probes[sink, destination] = probe
+        await asyncio.shield(probe.result)
+
+    def _ask(self, question: Callable[..., T], *arguments: object) -> asyncio.Future[T]:
+        """Ask a sink in a thread of its own kind: one that hangs must not take those that answer other requests."""
+        return asyncio.get_running_loop().run_in_executor(self._asking, question, *arguments)
 
 
 def _digest(request: EmulationRequest) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -142,15 +141,6 @@ class Emulation:
     schema_id: int | None = None
 
 
-class _Arrival:
-    """A new emulation that waits to be stored."""
-
-    def __init__(self, row: dict[str, Any]) -> None:
-        self.row = row
-        self.is_stored = False
-        self.error: Exception | None = None
-
-
 class Store:
     """The database. Every method is one transaction, safe to call from any thread.
 
@@ -164,8 +154,6 @@ class Store:
         except (ArgumentError, ImportError) as error:  # ImportError: the database's driver is not installed
             raise ConfigurationError(f"DATA_EMULATOR_DATABASE_URL: {error}") from None
         self._writing = threading.Lock()  # SQLite has one writer: waiting here beats its busy handler's sleeps
-        self._arrivals: deque[_Arrival] = deque()
-        self._arriving = threading.Lock()
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _configure_sqlite)
         try:
@@ -185,14 +173,12 @@ class Store:
         with self._engine.connect() as connection:
             connection.execute(sa.select(1))
 
-    def add(self, emulation: Emulation, idempotency_key: str | None) -> None:
-        """Store a new emulation.
+    def add(self, new: Iterable[tuple[Emulation, str | None]]) -> None:
+        """Store new emulations with their idempotency keys, all of them or none.
 
-        Each commit waits for the disk. So those that arrive while one is being made are stored together by the next.
-
-        :raises sqlalchemy.exc.IntegrityError: when the idempotency key is taken.
+        :raises sqlalchemy.exc.IntegrityError: when a key is taken.
         """
-        arrival = _Arrival(
+        rows = [
             {
                 "id": emulation.id,
                 "idempotency_key": idempotency_key,
@@ -208,35 +194,21 @@ class Store:
                 "created_at": emulation.created_at,
                 "started_at": emulation.started_at,
             }
-        )
-        self._arrivals.append(arrival)
-        with self._arriving:
-            if not arrival.is_stored and arrival.error is None:
-                self._store_arrivals()
-        if arrival.error is not None:
-            raise arrival.error
+            for emulation, idempotency_key in new
+        ]
+        if rows:
+            with self._write() as connection:
+                connection.execute(_emulations.insert(), rows)
 
-    def _store_arrivals(self) -> None:
-        """Store all that have arrived: together or, if one of them cannot be stored, each by itself."""
-        arrivals = [self._arrivals.popleft() for _ in range(len(self._arrivals))]
-        try:
-            self._insert(arrivals)
-        except Exception:
-            for arrival in arrivals:
-                try:
-                    self._insert([arrival])
-                except Exception as error:
-                    arrival.error = error
-
-    def _insert(self, arrivals: list[_Arrival]) -> None:
-        with self._write() as connection:
-            connection.execute(_emulations.insert(), [arrival.row for arrival in arrivals])
-        for arrival in arrivals:
-            arrival.is_stored = True
-
-    def by_key(self, idempotency_key: str) -> Emulation | None:
-        """Return the emulation that was started with this idempotency key."""
-        return self._first(_emulations.c.idempotency_key == idempotency_key)
+    def by_keys(self, idempotency_keys: Sequence[str]) -> dict[str | None, Emulation]:
+        """Return the emulations that were started with these idempotency keys, by key."""
+        if not idempotency_keys:
+            return {}
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                _emulations.select().where(_emulations.c.idempotency_key.in_(idempotency_keys))
+            ).all()
+        return {row.idempotency_key: _emulation(row) for row in rows}
 
     def get(self, emulation_id: str) -> Emulation | None:
         """Return an emulation."""

@@ -43,7 +43,7 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 @router.post("/", status_code=201, responses=_problems(400, 401, 413, 422, 429))
-def start_emulation(
+async def start_emulation(
     body: EmulationRequest,
     service: Service,
     response: Response,
@@ -53,7 +53,7 @@ def start_emulation(
     ] = None,
 ) -> EmulationCreated:
     """Start an emulation."""
-    emulation, replayed = service.start(body, idempotency_key)
+    emulation, replayed = await service.start(body, idempotency_key)
     if replayed:
         response.headers["Idempotency-Replayed"] = "true"
     response.headers["Content-Location"] = f"/emulator/{emulation.id}/status"

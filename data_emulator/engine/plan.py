@@ -9,7 +9,8 @@ from data_emulator.domains.world import DEFAULT_FRAUD_SHARE
 from data_emulator.sinks.base import PartitionWritten
 
 _BLOCK_RECORDS: Final = 4096
-_UPLOAD_BYTES: Final = 32 * 2**20
+_OPEN_OBJECT_BYTES: Final = 24 * 2**20
+_PENDING_OBJECTS_BYTES: Final = 32 * 2**20
 _ROW_GROUP_RECORDS: Final = 65_536
 
 
@@ -80,15 +81,16 @@ class Plan:
 
     @property
     def memory_bytes(self) -> int:
-        """The memory that its buffers may take: a block of records; in S3 the parts of an object on their way; in
-        Parquet a row group.
+        """The memory that its buffers may take: a block of records; in S3 the parts of the open object, and the objects
+        that are on their way; in Parquet a row group.
 
         Estimated at 1 KiB a record, encoded or as columns, and half of that in a row group.
         """
         planned = self.records_planned
         records = 3 * _BLOCK_RECORDS if planned is None else 3 * min(_BLOCK_RECORDS, planned)
         if self.sink == "minio":
-            records += _UPLOAD_BYTES // 1024 if planned is None else min(_UPLOAD_BYTES // 1024, planned)
+            most = _OPEN_OBJECT_BYTES if self.sync_type == "grouped" else _OPEN_OBJECT_BYTES + _PENDING_OBJECTS_BYTES
+            records += most // 1024 if planned is None else min(most // 1024, planned)
         if self.format == "parquet":
             records += (_ROW_GROUP_RECORDS if planned is None else min(_ROW_GROUP_RECORDS, planned)) // 2
         return 1024 * records

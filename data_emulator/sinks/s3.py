@@ -26,6 +26,8 @@ CONCURRENT_PARTS: Final = 2
 """Parts of one object on their way at once: with the one being filled, an object never takes more memory than three."""
 _CONCURRENT_PUTS: Final = 16
 _MAX_PENDING_PUTS: Final = 64
+_MAX_PENDING_BYTES: Final = 3 * PART_BYTES
+"""Of finished objects on their way. The first that exceeds this is the last until there is room again."""
 _PROBE_TIMEOUT: Final = timedelta(seconds=5)
 
 
@@ -131,6 +133,11 @@ class _Upload:
         if self._writer is not None:
             await self._writer.write(self._taken())
 
+    @property
+    def held_bytes(self) -> int:
+        """How much memory it may take until it has arrived."""
+        return min(self.bytes, (1 + CONCURRENT_PARTS) * PART_BYTES)
+
     def end(self) -> None:
         """Take no more records."""
         self._add(self.encoder.close())
@@ -163,7 +170,8 @@ class S3Sink(Sink):
         self._prefix = prefix
         self._layout = layout
         self._open: _Upload | None = None
-        self._puts: set[asyncio.Task[None]] = set()
+        self._puts: dict[asyncio.Task[None], int] = {}
+        """What is on its way, and the memory that each may take."""
         self._slots = asyncio.Semaphore(_CONCURRENT_PUTS)
         self._error: SinkError | None = None
         # Puts overtake each other: what has arrived is told of once all parts before it have.
@@ -220,9 +228,9 @@ class S3Sink(Sink):
         upload.end()
         self.accepted_bytes += upload.bytes - before
         task = asyncio.create_task(self._put(upload))
-        self._puts.add(task)
-        task.add_done_callback(self._puts.discard)
-        if len(self._puts) >= _MAX_PENDING_PUTS:
+        self._puts[task] = upload.held_bytes
+        task.add_done_callback(self._puts.pop)
+        while len(self._puts) >= _MAX_PENDING_PUTS or sum(self._puts.values()) > _MAX_PENDING_BYTES:
             await asyncio.wait(self._puts, return_when=asyncio.FIRST_COMPLETED)
 
     async def _put(self, upload: _Upload) -> None:

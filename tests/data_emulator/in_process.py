@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
@@ -26,7 +27,8 @@ def start(service: Emulations, **changes: Any) -> str:
         "timeout": 600,
         "rate": None,
     }
-    return service.start(EmulationRequest(**{**fields, **changes}), None)[0].id
+    emulation, _ = asyncio.run(service.start(EmulationRequest(**{**fields, **changes}), None))
+    return emulation.id
 
 
 def wait_until(true: Callable[[], bool], what: str) -> None:

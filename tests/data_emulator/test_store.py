@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from data_emulator.engine.messages import Report
@@ -65,7 +64,7 @@ def emulation(**changes: Any) -> Emulation:
 
 def added(store: Store, key: str | None = None, **changes: Any) -> str:
     new = emulation(**changes)
-    store.add(new, key)
+    store.add([(new, key)])
     return new.id
 
 
@@ -94,7 +93,7 @@ def test_it_is_in_wal_mode_and_waits_for_the_disk(store: Store, path: Path) -> N
 
 def test_everything_survives_reopening(store: Store, path: Path) -> None:
     new = emulation()
-    store.add(new, "a key")
+    store.add([(new, "a key")])
     store.set_processing(new.id, 1000.0)
     in_s3 = Written(objects=[an_object(1), an_object(2)], partitions=[partition(0, 5, 15), partition(2, 0, 3)])
     store.record([report(new.id, 33, in_s3)])
@@ -102,8 +101,7 @@ def test_everything_survives_reopening(store: Store, path: Path) -> None:
     store.close()
     again = Store(f"sqlite:///{path}")
     assert (again.get(new.id), again.manifest(new.id)) == before
-    kept = again.by_key("a key")
-    assert kept is not None
+    kept = again.by_keys(["a key"])["a key"]
     assert (kept.id, kept.request, kept.seed, kept.world_seed) == (new.id, new.request, 2**63 - 1, -(2**63))
     assert (kept.state, kept.records, kept.bytes, kept.started_at) == (State.PROCESSING, 33, 330, 1000.0)
     assert again.manifest(new.id) == (in_s3.objects, in_s3.partitions)
@@ -112,10 +110,10 @@ def test_everything_survives_reopening(store: Store, path: Path) -> None:
 def test_a_key_is_taken_once(store: Store) -> None:
     first = added(store, "key")
     with pytest.raises(IntegrityError):
-        store.add(emulation(), "key")
-    known = store.by_key("key")
-    assert known is not None
-    assert known.id == first
+        store.add([(other := emulation(), "another"), (emulation(), "key")])
+    assert store.get(other.id) is None
+    known = store.by_keys(["key", "another", "none has it"])
+    assert {key: each.id for key, each in known.items()} == {"key": first}
     added(store)
     added(store)  # without a key there may be any number
 
@@ -342,52 +340,6 @@ def test_writers_and_readers_side_by_side(store: Store, path: Path) -> None:
     assert errors == []
     assert len(ids) == 120
     assert store.counts() == {State.COMPLETED: (120, 2400, 24000)}
-
-
-def test_of_those_that_arrive_together_only_the_one_with_a_taken_key_is_refused(store: Store) -> None:
-    refused: list[str] = []
-    arrivals = [(emulation(), f"key {number % 15}") for number in range(30)]
-
-    def arrive(new: Emulation, key: str) -> None:
-        try:
-            store.add(new, key)
-        except IntegrityError:
-            refused.append(new.id)
-
-    threads = [threading.Thread(target=arrive, args=each) for each in arrivals]
-    with store._writing:  # so that all but the first are stored by one commit, or try to
-        for thread in threads:
-            thread.start()
-        deadline = time.monotonic() + 30
-        while len(store._arrivals) < len(arrivals) - 1:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-    for thread in threads:
-        thread.join()
-    stored = {new.id for new, _ in arrivals if store.get(new.id)}
-    assert len(stored) == len(refused) == 15
-    assert stored.isdisjoint(refused)
-    for number in range(15):
-        first = store.by_key(f"key {number}")
-        assert first is not None
-        assert first.id in stored
-
-
-def test_those_that_arrive_together_wait_for_the_disk_once(store: Store) -> None:
-    commits: list[object] = []
-    event.listen(store._engine, "commit", commits.append)
-    threads = [threading.Thread(target=store.add, args=(emulation(), None)) for _ in range(30)]
-    with store._writing:
-        for thread in threads:
-            thread.start()
-        deadline = time.monotonic() + 30
-        while len(store._arrivals) < len(threads) - 1:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-    for thread in threads:
-        thread.join()
-    assert len(commits) == 2
-    assert store.counts()[State.QUEUED][0] == 30
 
 
 def test_a_database_that_does_not_answer_is_an_error(store: Store, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -68,7 +69,8 @@ def started(service: Emulations, **changes: Any) -> str:
         "rate": 1000,
         "seed": 5,
     }
-    return service.start(EmulationRequest(**{**fields, **changes}), None)[0].id
+    emulation, _ = asyncio.run(service.start(EmulationRequest(**{**fields, **changes}), None))
+    return emulation.id
 
 
 def wait_until(true: Callable[[], bool], what: str) -> None:

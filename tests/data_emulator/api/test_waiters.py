@@ -65,7 +65,7 @@ class Service:
             records=0,
             bytes=0,
         )
-        self.emulations.store.add(emulation, None)
+        self.emulations.store.add([(emulation, None)])
         self.emulations.store.set_processing(emulation.id, time.time())
         return emulation.id
 

@@ -189,6 +189,29 @@ async def test_a_large_object_goes_in_parts_and_not_into_memory(s3_store: Seawee
     assert readback.checksum(line * 1024 * 80) == written.checksum
 
 
+async def test_objects_on_their_way_do_not_pile_up(s3_store: SeaweedFS, s3_settings: Settings) -> None:
+    """A store that is slower than the generator holds it back, before it fills the memory."""
+    opened, prefix = sink(s3_settings, max_bytes=4 * MIB)
+    slots, opened._slots = opened._slots, asyncio.Semaphore(0)  # as if no put ever came to its end
+    block = encoded([b"x" * 1023 + b"\n"] * 1024)
+
+    async def write_100_mib() -> None:
+        for _ in range(100):
+            await opened.write(block)
+
+    writing = asyncio.create_task(write_100_mib())
+    await asyncio.wait({writing}, timeout=1)
+    assert opened.accepted_bytes <= 32 * MIB
+    for _ in range(100):
+        opened._slots.release()
+    opened._slots = slots
+    await writing
+    await opened.finish()
+    written = opened.take_written().objects
+    assert sum(each.bytes for each in written) == 100 * MIB
+    assert_is_there(s3_store, prefix, written)
+
+
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])
 async def test_compressed_chunks_are_measured_uncompressed(
     s3_store: SeaweedFS, s3_settings: Settings, compression: str
