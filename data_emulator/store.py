@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
@@ -19,7 +19,7 @@ from data_emulator.errors import ConfigurationError
 from data_emulator.sinks.base import ObjectWritten, PartitionWritten
 from data_emulator.sinks.kafka_probe import Place
 from data_emulator.sinks.kafka_writer import Transaction
-from data_emulator.wire import TERMINAL_STATES, EmulationRequest, State
+from data_emulator.wire import EmulationRequest, State
 
 _metadata = sa.MetaData()
 
@@ -96,18 +96,60 @@ def _report_row(report: Report) -> dict[str, Any]:
     }
 
 
-def _manifest_totals(emulation_id: str) -> dict[str, Any]:
-    """Return the sums of the manifest's records and bytes, to be set in an emulation's row."""
-    totals: dict[str, Any] = {}
-    for name in ("records", "bytes"):
-        sums = [
-            sa.select(sa.func.coalesce(sa.func.sum(table.c[name]), 0))
-            .where(table.c.emulation_id == emulation_id)
-            .scalar_subquery()
-            for table in (_objects, _partitions)
-        ]
-        totals[name] = sums[0] + sums[1]
-    return totals
+def _manifest_total(name: str) -> sa.ColumnElement[int]:
+    """Return the sum over the manifest of the emulation whose row it is set in: of its records, or its bytes."""
+    sums = [
+        sa.select(sa.func.coalesce(sa.func.sum(table.c[name]), 0))
+        .where(table.c.emulation_id == _emulations.c.id)
+        .correlate(_emulations)
+        .scalar_subquery()
+        for table in (_objects, _partitions)
+    ]
+    return sums[0] + sums[1]
+
+
+_MANIFEST_TOTALS: Final = {name: _manifest_total(name) for name in ("records", "bytes")}
+
+
+_END = (
+    _emulations.update()
+    .where(_emulations.c.id == sa.bindparam("of"), _emulations.c.ended_at.is_(None))
+    .values(
+        state=sa.bindparam("end_state"),
+        error=sa.bindparam("end_error"),
+        ended_at=sa.bindparam("at"),
+        **_MANIFEST_TOTALS,
+    )
+)
+"""Sets the final state. From here on, records and bytes are those that the manifest lists."""
+
+
+_FAIL_IF_SHORT = (
+    _emulations.update()
+    .where(
+        _emulations.c.id == sa.bindparam("of"),
+        _emulations.c.state == State.COMPLETED,
+        _emulations.c.records != sa.bindparam("accepted"),
+    )
+    .values(
+        state=State.FAILED,
+        error="internal error: "
+        + sa.cast(sa.bindparam("accepted"), sa.String)
+        + " records were written, the manifest holds another number",
+    )
+)
+"""Refuses to call an emulation completed whose manifest does not hold all that its sink accepted."""
+
+
+_CORRECT_TOTALS = (
+    _emulations.update()
+    .where(_emulations.c.id == sa.bindparam("of"), _emulations.c.ended_at.is_not(None))
+    .values(**_MANIFEST_TOTALS)
+)
+
+
+def _end_row(emulation_id: str, state: State, error: str | None, at: float) -> dict[str, Any]:
+    return {"of": emulation_id, "end_state": state, "end_error": error, "at": at}
 
 
 def _forget_prepared(transactional_id: str) -> sa.Update:
@@ -269,9 +311,10 @@ class Store:
 
     def end(self, emulation_ids: Iterable[str], state: State, error: str | None) -> None:
         """Note that emulations have ended, without a worker's report. Those that had ended before stay as they are."""
-        with self._write() as connection:
-            for emulation_id in emulation_ids:
-                self._end(connection, emulation_id, state, error, time.time())
+        rows = [_end_row(each, state, error, time.time()) for each in emulation_ids]
+        if rows:
+            with self._write() as connection:
+                connection.execute(_END, rows)
 
     def record(self, reports: list[Report], settled: str | None = None) -> None:
         """Store what a worker reports, all of it or nothing.
@@ -282,11 +325,21 @@ class Store:
             if reports:
                 connection.execute(_REPORT, [_report_row(report) for report in reports])
             self._set_partitions(connection, {each.emulation_id: each.written.partitions for each in reports})
-            for report in reports:
-                self._add_objects(connection, report.emulation_id, report.written.objects)
-                if report.outcome:
-                    self._end(connection, report.emulation_id, report.outcome.state, report.outcome.error, time.time())
-                    self._fail_if_short(connection, report)
+            objects = [
+                {"emulation_id": report.emulation_id, **vars(each)}
+                for report in reports
+                for each in report.written.objects
+            ]
+            if objects:
+                connection.execute(_objects.insert(), objects)
+            ended = [(report, report.outcome) for report in reports if report.outcome]
+            if ended:
+                now = time.time()
+                ends = [_end_row(each.emulation_id, outcome.state, outcome.error, now) for each, outcome in ended]
+                connection.execute(_END, ends)
+                connection.execute(
+                    _FAIL_IF_SHORT, [{"of": each.emulation_id, "accepted": each.records} for each, _ in ended]
+                )
             if settled is not None:
                 connection.execute(_forget_prepared(settled))
 
@@ -325,12 +378,8 @@ class Store:
         """Forget a transactional id, and take in what was committed under it last."""
         with self._write() as connection:
             self._set_partitions(connection, committed.partitions if committed else {})
-            for emulation_id in committed.partitions if committed else ():
-                connection.execute(
-                    _emulations.update()
-                    .where(_emulations.c.id == emulation_id, _emulations.c.ended_at.is_not(None))
-                    .values(**_manifest_totals(emulation_id))
-                )
+            if committed:
+                connection.execute(_CORRECT_TOTALS, [{"of": each} for each in committed.partitions])
             connection.execute(_transactions.delete().where(_transactions.c.transactional_id == transactional_id))
 
     def checkpoint(self, emulation: Emulation) -> Checkpoint:
@@ -366,39 +415,12 @@ class Store:
                 [PartitionWritten(*row) for row in connection.execute(partitions)],
             )
 
-    def _add_objects(self, connection: Connection, emulation_id: str, objects: Sequence[ObjectWritten]) -> None:
-        if objects:
-            connection.execute(_objects.insert(), [{"emulation_id": emulation_id, **vars(each)} for each in objects])
-
     def _set_partitions(self, connection: Connection, partitions: Mapping[str, Sequence[PartitionWritten]]) -> None:
         """Replace what is in the partitions of each emulation that is given any."""
         rows = [{"emulation_id": key, **vars(each)} for key, written in partitions.items() for each in written]
         if rows:
             connection.execute(_FORGET_PARTITIONS, [{"of": key} for key, written in partitions.items() if written])
             connection.execute(_partitions.insert(), rows)
-
-    def _end(self, connection: Connection, emulation_id: str, state: State, error: str | None, now: float) -> None:
-        """Set the final state. From here on, records and bytes are those that the manifest lists."""
-        connection.execute(
-            _emulations.update()
-            .where(_emulations.c.id == emulation_id, _emulations.c.state.not_in(TERMINAL_STATES))
-            .values(state=state, error=error, ended_at=now, **_manifest_totals(emulation_id))
-        )
-
-    def _fail_if_short(self, connection: Connection, report: Report) -> None:
-        """Refuse to call an emulation completed whose manifest does not hold all that its sink accepted."""
-        connection.execute(
-            _emulations.update()
-            .where(
-                _emulations.c.id == report.emulation_id,
-                _emulations.c.state == State.COMPLETED,
-                _emulations.c.records != report.records,
-            )
-            .values(
-                state=State.FAILED,
-                error=f"internal error: {report.records} records were written, the manifest holds another number",
-            )
-        )
 
     def _first(self, condition: sa.ColumnElement[bool]) -> Emulation | None:
         with self._engine.connect() as connection:
