@@ -14,13 +14,14 @@ Run it as ``python -m benchmarks.concurrency [--levels 1 30 100 1000] [--threade
 from __future__ import annotations
 
 import argparse
-import asyncio
 import random
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import uvloop
 
 from benchmarks.emulating import emulate, request_body, service_client
 from benchmarks.latencies import Latencies, measure
@@ -58,7 +59,7 @@ def main() -> None:
             for sink in ("kafka", "minio"):
                 emulate(client, request_body(sink, timeout=2, rate=None))
         for level in arguments.levels:
-            latencies = asyncio.run(measure(service.url, _bodies(level)))
+            latencies = uvloop.run(measure(service.url, _bodies(level)))
             figures[str(level)] = latencies.figures()
             rows.append(_row(f"the service, {level:,}", latencies, level))
             wrong += [f"{level}: {each}" for each in _wrong(latencies, level, service.url, settings)]
@@ -71,7 +72,7 @@ def main() -> None:
                         (port,) = reservation.ports
                     threaded = ThreadedService(supervisor, store, Path(folder) / "log", port)
                     threaded.start()  # anew for each level: what one leaves behind must not slow the next down
-                    latencies = asyncio.run(
+                    latencies = uvloop.run(
                         measure(threaded.url, [request_body("minio", timeout=10, rate=None)] * level)
                     )
                     threaded.kill()

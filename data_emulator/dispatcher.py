@@ -78,28 +78,21 @@ class Dispatcher:
             self._queued.clear()
         self._pool.shutdown()
 
-    def add(self, arrivals: Sequence[Arrival]) -> None:
+    def add(self, arrivals: Sequence[Arrival]) -> list[Emulation | Exception]:
         """Store new emulations with one commit, and run them, at once or when there is room.
 
-        Each arrival gets its emulation, or the one that its key has started, or `TooManyEmulations`. An emulation for
-        which there is room now is stored as processing already: the disk is waited for once.
+        An emulation for which there is room now is stored as processing already: the disk is waited for once.
+
+        :return: for each its emulation, or the one that its key has started before, or `TooManyEmulations`.
         """
-        started_at = time.time()
         with self._lock:
             known = self._store.by_keys([each.idempotency_key for each in arrivals if each.idempotency_key is not None])
             new = [each for each in arrivals if each.idempotency_key not in known]
-            room = self._settings.max_running + self._settings.max_queued - len(self._running) - len(self._queued)
-            refused = TooManyEmulations(
-                f"{len(self._running)} emulations run and {len(self._queued)} are queued, as many as are allowed"
-            )
-            added = self._stored(new[: max(room, 0)], started_at)
-        for each in arrivals:
-            if each.idempotency_key in known:
-                each.taken_in.set_result(known[each.idempotency_key])
-            elif each.emulation.id in added:
-                each.taken_in.set_result(added[each.emulation.id])
-            else:
-                each.taken_in.set_exception(refused)
+            running, waiting = len(self._running), len(self._queued)
+            room = max(self._settings.max_running + self._settings.max_queued - running - waiting, 0)
+            added = self._stored(new[:room], time.time())
+        refused = TooManyEmulations(f"{running} emulations run and {waiting} are queued, as many as are allowed")
+        return [known.get(each.idempotency_key) or added.get(each.emulation.id) or refused for each in arrivals]
 
     def _stored(self, arrivals: Sequence[Arrival], started_at: float) -> dict[str, Emulation]:
         """Store arrivals, run or queue them, and return them by id. Call it with the lock held."""

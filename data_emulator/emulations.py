@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import time
 import uuid
 from collections.abc import Callable
@@ -113,7 +112,7 @@ class Emulations:
                 raise
             started = known[idempotency_key]
         else:
-            started = await asyncio.wrap_future(self._arrivals.add(emulation, idempotency_key))
+            started = await self._arrivals.add(emulation, idempotency_key)
         if started.id == emulation.id:
             log.info("emulation accepted", emulation_id=started.id, **started.request.model_dump(mode="json"))
             return started, False
@@ -233,5 +232,4 @@ class Emulations:
 
 def _digest(request: EmulationRequest) -> str:
     """Return a digest of the fields as they were sent: absent and null differ, their order does not matter."""
-    body = json.dumps(request.model_dump(mode="json", exclude_unset=True), sort_keys=True)
-    return hashlib.sha256(body.encode()).hexdigest()
+    return hashlib.sha256(request.model_dump_json(exclude_unset=True).encode()).hexdigest()

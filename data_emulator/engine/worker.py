@@ -30,7 +30,7 @@ from data_emulator.sinks.kafka_writer import KafkaWriter, Transaction
 from data_emulator.wire import State
 
 REPORT_INTERVAL_S: Final = 0.5
-_NICENESS: Final = 5
+_NICENESS: Final = 10
 """Workers yield to the process that answers requests: it is theirs to be busy, its to be quick."""
 
 

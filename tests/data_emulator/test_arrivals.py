@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 
 import pytest
 
 from data_emulator.arrivals import Arrival, Arrivals
+from data_emulator.store import Emulation
 from tests.data_emulator.test_store import emulation
 
 PATIENCE_S = 30
@@ -22,15 +24,16 @@ class Door:
         self.together: list[list[Arrival]] = []
         self.error: Exception | None = None
 
-    def take_in(self, arrivals: Sequence[Arrival]) -> None:
+    def take_in(self, arrivals: Sequence[Arrival]) -> list[Emulation | Exception]:
         self.together.append(list(arrivals))
         self.entered.set()
         assert self.open.wait(PATIENCE_S)
         if self.error:
-            arrivals[0].taken_in.set_result(arrivals[0].emulation)
             raise self.error
-        for each in arrivals:
-            each.taken_in.set_result(each.emulation)
+        return [each.emulation for each in arrivals]
+
+    async def until_entered(self) -> None:
+        assert await asyncio.to_thread(self.entered.wait, PATIENCE_S)
 
 
 @pytest.fixture
@@ -47,22 +50,27 @@ def arrivals(door: Door) -> Iterator[Arrivals]:
     opened.close()
 
 
-def test_those_that_arrive_meanwhile_are_taken_in_together(door: Door, arrivals: Arrivals) -> None:
+def coming(arrivals: Arrivals, new: list[Emulation], keys: list[str | None]) -> list[asyncio.Task[Emulation]]:
+    return [asyncio.create_task(arrivals.add(each, key)) for each, key in zip(new, keys, strict=True)]
+
+
+async def test_those_that_arrive_meanwhile_are_taken_in_together(door: Door, arrivals: Arrivals) -> None:
     new = [emulation() for _ in range(30)]
-    results = [arrivals.add(new[0], None)]
-    assert door.entered.wait(PATIENCE_S)
-    results += [arrivals.add(each, None) for each in new[1:]]
+    first = coming(arrivals, new[:1], [None])
+    await door.until_entered()
+    others = coming(arrivals, new[1:], [None] * 29)
+    await asyncio.sleep(0)
     door.open.set()
-    assert [each.result(PATIENCE_S) for each in results] == new
+    assert await asyncio.gather(*first, *others) == new
     assert [len(together) for together in door.together] == [1, 29]
 
 
-def test_a_key_is_never_there_twice_at_a_time(door: Door, arrivals: Arrivals) -> None:
+async def test_a_key_is_never_there_twice_at_a_time(door: Door, arrivals: Arrivals) -> None:
     keys = ["first", "a", "b", None, None, "a", "c", "a"]
-    results = [arrivals.add(emulation(), key) for key in keys]
+    results = coming(arrivals, [emulation() for _ in keys], keys)
+    await door.until_entered()
     door.open.set()
-    for each in results:
-        each.result(PATIENCE_S)
+    await asyncio.gather(*results)
     taken_in = [[each.idempotency_key for each in together] for together in door.together]
     assert [key for together in taken_in for key in together] == keys
     for together in taken_in:
@@ -70,25 +78,35 @@ def test_a_key_is_never_there_twice_at_a_time(door: Door, arrivals: Arrivals) ->
         assert len(named) == len(set(named))
 
 
-def test_an_error_reaches_all_who_have_no_answer_and_nobody_else(door: Door, arrivals: Arrivals) -> None:
-    first = arrivals.add(emulation(), None)
-    assert door.entered.wait(PATIENCE_S)
-    others = [arrivals.add(emulation(), None) for _ in range(3)]
+async def test_an_error_reaches_all_who_came_together_and_nobody_else(door: Door, arrivals: Arrivals) -> None:
+    first = coming(arrivals, [emulation()], [None])
+    await door.until_entered()
+    others = coming(arrivals, [emulation() for _ in range(3)], [None] * 3)
+    await asyncio.sleep(0)
     door.error = OSError("the disk is full")
     door.open.set()
-    assert first.exception(PATIENCE_S) is None
-    assert others[0].exception(PATIENCE_S) is None
-    for each in others[1:]:
+    for each in (*first, *others):
         with pytest.raises(OSError, match="the disk is full"):
-            each.result(PATIENCE_S)
+            await each
     door.error = None
-    assert arrivals.add(emulation(), None).exception(PATIENCE_S) is None
+    one = emulation()
+    assert await arrivals.add(one, None) == one
 
 
-def test_what_has_arrived_is_taken_in_before_it_closes(door: Door) -> None:
+async def test_who_has_gone_keeps_nobody_from_an_answer(door: Door, arrivals: Arrivals) -> None:
+    new = [emulation() for _ in range(3)]
+    results = coming(arrivals, new, [None] * 3)
+    await door.until_entered()
+    results[1].cancel()
+    door.open.set()
+    assert [await results[0], await results[2]] == [new[0], new[2]]
+
+
+async def test_what_has_arrived_is_taken_in_before_it_closes(door: Door) -> None:
     arrivals = Arrivals(door.take_in)
     arrivals.open()
-    results = [arrivals.add(emulation(), None) for _ in range(5)]
+    results = coming(arrivals, [emulation() for _ in range(5)], [None] * 5)
+    await asyncio.sleep(0)
     door.open.set()
-    arrivals.close()
-    assert all(each.done() for each in results)
+    await asyncio.to_thread(arrivals.close)
+    await asyncio.wait_for(asyncio.gather(*results), PATIENCE_S)
