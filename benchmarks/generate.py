@@ -35,6 +35,7 @@ from rich.table import Table
 from data_emulator.domains import all_domains
 from data_emulator.domains.base import EventClock
 from data_emulator.domains.world import world
+from data_emulator.engine.source import BLOCK_RECORDS
 from data_emulator.formats import csv, jsonl
 from data_emulator.formats.envelope import envelope_schema, enveloped
 from data_emulator.formats.parquet import ROW_GROUP_RECORDS, SAMPLE_RECORDS, ParquetObjects
@@ -43,9 +44,7 @@ from data_emulator.sinks.base import Records
 START_US = 1_795_000_000_000_000
 EMULATION_ID = "00000000-0000-4000-8000-000000000000"
 USERS = 10_000
-BLOCK_RECORDS = 4096
-"""As the engine makes them."""
-TURN_RECORDS = 8 * BLOCK_RECORDS
+TURN_RECORDS = 4 * BLOCK_RECORDS
 """Some 20 ms, about as long as the turns of the others: on a busy machine, some of them pass without a disturbance."""
 
 

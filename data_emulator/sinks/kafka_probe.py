@@ -15,6 +15,8 @@ from data_emulator.sinks.kafka import client_config
 
 _LONGEST_S: Final = 90.0
 """Somebody else's open transaction can hide the record's fate until it ends, at the latest by its timeout."""
+_CALL_TIMEOUT_S: Final = 10.0
+_PAUSE_S: Final = 0.25
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,16 @@ def was_committed(settings: Settings, place: Place) -> bool:
 
     :raises confluent_kafka.KafkaException: when the broker cannot be reached, or does not tell in time.
     """
+    deadline = time.monotonic() + _LONGEST_S
+    admin = AdminClient(client_config(settings))
+    # To ask for the offset is cheap. A consumer that waits behind an open transaction fetches without a pause.
+    while not is_visible(admin, place.topic, {place.partition: place.offset + 1}, _CALL_TIMEOUT_S):
+        ends = _ends(admin, place.topic, [place.partition], IsolationLevel.READ_UNCOMMITTED, _CALL_TIMEOUT_S)
+        if ends[place.partition] <= place.offset:
+            raise KafkaException(KafkaError(KafkaError.OFFSET_OUT_OF_RANGE, f"there is no {place}"))
+        if time.monotonic() > deadline:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{place} is behind a transaction left open"))
+        time.sleep(_PAUSE_S)
     consumer = Consumer(
         {
             **client_config(settings),
@@ -45,7 +57,6 @@ def was_committed(settings: Settings, place: Place) -> bool:
     )
     try:
         consumer.assign([TopicPartition(place.topic, place.partition, place.offset)])
-        deadline = time.monotonic() + _LONGEST_S
         while time.monotonic() < deadline:
             message = consumer.poll(0.5)
             if message is None:
@@ -70,15 +81,23 @@ def is_visible(admin: AdminClient, topic: str, next_offsets: dict[int, int], tim
 
     :raises confluent_kafka.KafkaException: when the broker cannot be reached in time.
     """
+    ends = _ends(admin, topic, list(next_offsets), IsolationLevel.READ_COMMITTED, timeout_s)
+    return all(ends[partition] >= offset for partition, offset in next_offsets.items())
+
+
+def _ends(
+    admin: AdminClient, topic: str, partitions: list[int], level: IsolationLevel, timeout_s: float
+) -> dict[int, int]:
+    """Return the offset behind the last record of each partition that readers of this isolation level can read."""
     ends = admin.list_offsets(
         {
             TopicPartition(topic, partition): OffsetSpec.latest()  # type: ignore[no-untyped-call]
-            for partition in next_offsets
+            for partition in partitions
         },
-        isolation_level=IsolationLevel.READ_COMMITTED,
+        isolation_level=level,
         request_timeout=timeout_s,
     )
-    return all(end.result().offset >= next_offsets[place.partition] for place, end in ends.items())
+    return {place.partition: end.result().offset for place, end in ends.items()}
 
 
 def end_transaction(settings: Settings, transactional_id: str, timeout_s: float) -> None:

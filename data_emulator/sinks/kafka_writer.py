@@ -308,11 +308,19 @@ class KafkaWriter:
             self._settle(members, reason)
 
     async def _has_been_committed(self, transaction: Transaction) -> bool:
+        """Tell whether the transaction is there for readers of committed records, as soon as the broker can tell.
+
+        :raises RuntimeError: when it cannot for as long as a sink may be away. That ends the worker, and the service
+            fails the emulations that were in it, but not before it has looked for as long again.
+        """
+        deadline = time.monotonic() + self._settings.sink_outage_s
         while True:
             try:
                 return await asyncio.to_thread(was_committed, self._settings, transaction.place)
             except KafkaException as error:
                 log.warning("fate of a kafka transaction not known yet", error=error.args[0].str())
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"kafka does not tell what became of {transaction.place}") from error
                 await asyncio.sleep(_RETRY_PAUSE_S)
 
     async def _connect(self) -> None:

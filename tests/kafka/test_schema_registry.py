@@ -37,9 +37,13 @@ def registry(supervisor: Supervisor, run_dir: Path) -> Iterator[ApicurioRegistry
 
 @pytest.fixture(scope="module")
 def service(
-    apache_kafka: ApacheKafka, registry: ApicurioRegistry, tmp_path_factory: pytest.TempPathFactory
+    supervisor: Supervisor,
+    apache_kafka: ApacheKafka,
+    registry: ApicurioRegistry,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[RunningService]:
     service = RunningService(
+        supervisor,
         tmp_path_factory.mktemp("avro-service"),
         {
             "DATA_EMULATOR_KAFKA_BOOTSTRAP_SERVERS": apache_kafka.bootstrap_servers,

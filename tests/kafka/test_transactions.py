@@ -23,7 +23,7 @@ from data_emulator.sinks.kafka_sink import KafkaSink
 from data_emulator.sinks.kafka_writer import KafkaWriter, Transaction
 from data_emulator.stack.apache_kafka import ApacheKafka
 from tests.data_emulator.sinks.writers import serving_writer
-from tests.kafka.reading import as_in_manifest, messages
+from tests.kafka.reading import as_in_manifest, messages, until_marked
 
 pytestmark = pytest.mark.kafka
 
@@ -91,13 +91,13 @@ async def test_what_is_given_up_is_not_visible_and_not_in_the_manifest(
         await opened.write(first)
         assert opened.take_written().partitions == []  # not before it is committed
         await opened.finish()
-        kept = opened.take_written().partitions
+        assert sum(each.records for each in opened.take_written().partitions) == 500
         await opened.write(second)
         assert opened.accepted_records == 800
         await asyncio.sleep(1)
         assert len(values(apache_kafka, topic, "read_uncommitted")) == 800  # it is the abort that hides them
         assert await opened.roll_back() == opened.accepted_records == 500
-        assert opened.take_written().partitions == kept
+        assert opened.take_written().partitions == []  # nothing that has not been told
         assert values(apache_kafka, topic) == first.values.to_pylist()
         assert len(prepared) == 1
 
@@ -156,29 +156,31 @@ async def test_a_commit_whose_answer_is_lost_is_found_to_be_one(
     assert [vars(each) for each in written] == as_in_manifest(messages(apache_kafka, topic))
 
 
-@pytest.mark.parametrize("stored_first", [True, False])
+@pytest.mark.parametrize("asked_for", [False, True])
 async def test_a_broker_that_dies_around_the_commit(
-    apache_kafka: ApacheKafka, settings: Settings, topic: str, stored_first: bool
+    apache_kafka: ApacheKafka, settings: Settings, topic: str, asked_for: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It dies once the transaction is prepared: before the commit is asked for, or while it may be under way."""
+    """It dies once the transaction is prepared: before the commit is asked for, or before its answer has come."""
     restarting: list[threading.Thread] = []
+    original = KafkaWriter._call
 
-    async def prepare(_: Transaction) -> None:
-        if restarting:
-            return
-        restarting.append(threading.Thread(target=restart, daemon=True))
-        if stored_first:
+    async def call(self: KafkaWriter, name: str) -> None:
+        if name == "commit_transaction" and not restarting:
+            restarting.append(threading.Thread(target=restart, daemon=True))
+            if asked_for:
+                await original(self, name)
+                await asyncio.to_thread(until_marked, apache_kafka, topic)
             apache_kafka.kill()
-        restarting[0].start()
+            restarting[0].start()
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "no answer"))
+        await original(self, name)
 
     def restart() -> None:
-        if not stored_first:
-            time.sleep(0.01)
-            apache_kafka.kill()
         time.sleep(7)  # longer than the commit may take
         apache_kafka.start()
 
-    async with serving_writer(settings, str(uuid.uuid4()), prepare) as writer:
+    monkeypatch.setattr(KafkaWriter, "_call", call)
+    async with serving_writer(settings, str(uuid.uuid4())) as writer:
         opened = sink(writer, topic)
         what = records("n", 500)
         try:
@@ -269,6 +271,7 @@ def test_a_broker_that_is_away_does_not_tell(
     own = left.producer("own")
     place = left.begun(own)
     own.commit_transaction(30)
+    until_marked(apache_kafka, left.topic)
     apache_kafka.kill()
     try:
         with pytest.raises(KafkaException):
@@ -279,6 +282,28 @@ def test_a_broker_that_is_away_does_not_tell(
         apache_kafka.start()
     monkeypatch.undo()
     assert was_committed(settings, place)
+
+
+async def test_a_broker_that_never_tells_ends_the_worker(
+    settings: Settings, left: Left, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service then fails what was in it; here nobody could be told anything true."""
+    monkeypatch.setattr(kafka_probe, "_LONGEST_S", 1.0)
+    settings = settings.model_copy(update={"sink_outage_s": 2.0})
+    left.begun(left.producer(f"never-ended-{uuid.uuid4()}"))
+    original = KafkaWriter._call
+
+    async def call(self: KafkaWriter, name: str) -> None:
+        await original(self, name)
+        if name == "commit_transaction":
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the answer is lost"))
+
+    monkeypatch.setattr(KafkaWriter, "_call", call)
+    writer = KafkaWriter(settings, str(uuid.uuid4()), lambda _: asyncio.sleep(0), lambda: None)
+    serving = asyncio.create_task(writer.serve())
+    await sink(writer, topic).write(records("n", 100))
+    with pytest.raises(RuntimeError, match=f"does not tell what became of .*{topic}"):
+        await asyncio.wait_for(serving, 60)
 
 
 def test_a_place_that_the_broker_does_not_have_is_no_answer(settings: Settings, left: Left) -> None:
