@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """Spark on one thread, on loopback, with nothing left behind in the working folder."""
     from pyspark.sql import SparkSession  # here, since the other tests are collected where there is no PySpark
 
+    logging.getLogger("py4j").setLevel(logging.WARNING)  # it has things to say when pytest has closed its output
     folder: Path = tmp_path_factory.mktemp("spark")
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     session = (
