@@ -65,6 +65,9 @@ def all_emulations_dag() -> None:
         rate: float | str | None,
         max_records: int | None,
         seed: int | None,
+        compression: str | None,
+        start_time: str | None,
+        end_time: str | None,
         emulation_label: str,
         wait_timeout: float,
     ) -> Any:
@@ -80,6 +83,9 @@ def all_emulations_dag() -> None:
             rate=rate,
             max_records=max_records,
             seed=seed,
+            compression=compression,
+            start_time=start_time,
+            end_time=end_time,
             emulation_label=emulation_label,
             map_index_template="{{ task.emulation_label }}",
         )

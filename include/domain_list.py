@@ -7,8 +7,8 @@ fields of a request, which then replace the defaults::
 
 Defaults: ``json``, ``grouped``, 1024, and a sink and duration by name: user-profile goes to minio for 30 s, device-log
 and transaction to kafka for 60 s, and any other name, a domain added by a user, to minio for 60 s. ``rate``,
-``max_records`` and ``seed`` are left to the service unless given; a rate of ``null`` or ``"unlimited"`` means as fast
-as it goes.
+``max_records``, ``seed``, ``compression``, ``start_time`` and ``end_time`` are left to the service unless given; a rate
+of ``null`` or ``"unlimited"`` means as fast as it goes.
 
 Nothing here imports Airflow, so that a list can be checked anywhere: in a task, a test or an editor's hook.
 """
@@ -21,6 +21,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 VARIABLE = "emulation_domains"
@@ -34,6 +35,7 @@ _DEFAULTS_BY_DOMAIN = {
     "device-log": {"emulator_sync": "kafka", "timeout": 60},
     "transaction": {"emulator_sync": "kafka", "timeout": 60},
 }
+_LEFT_TO_THE_SERVICE = ("rate", "max_records", "seed", "compression", "start_time", "end_time")
 _DEFAULTS_ELSEWHERE = {"emulator_sync": "minio", "timeout": 60}
 
 #: How much longer than its own duration an emulation is waited for: queueing before it, and writing out after it.
@@ -58,8 +60,8 @@ def parse_domain_list(text: str | None) -> list[dict[str, Any]]:
 
     :param text: the Variable's value; None if it is not set
     :return: for each entry the keyword arguments of the DAG's mapped task group: the six fields of the request;
-        ``rate``, ``max_records`` and ``seed`` (None: left to the service); ``emulation_label``, which differs between
-        entries; and ``wait_timeout`` in seconds
+        those that are left to the service, as None, unless given; ``emulation_label``, which differs between entries;
+        and ``wait_timeout`` in seconds
     :raises DomainListError: naming everything that is wrong, entries counted from 0 as Airflow's map index is
     """
     entries: Any = list(ARTICLE_DOMAINS)
@@ -111,7 +113,7 @@ def _request(index: int, entry: Any, problems: list[str]) -> dict[str, Any]:
     request = {
         **_COMMON_DEFAULTS,
         **_DEFAULTS_BY_DOMAIN.get(name, _DEFAULTS_ELSEWHERE),
-        **dict.fromkeys(("rate", "max_records", "seed")),
+        **dict.fromkeys(_LEFT_TO_THE_SERVICE),
         **entry,
         "emulation_domain": name,
     }
@@ -141,6 +143,17 @@ def _is_rate(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
 
 
+def _is_time(value: Any) -> bool:
+    if value is None:
+        return True
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        return False
+
+
+_TIME = (_is_time, 'a time with a zone, like "2026-01-31T00:00:00+00:00", or null')
+
 # Field -> (is a value allowed, what is).
 _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "emulation_domain": (
@@ -155,6 +168,9 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "rate": (_is_rate, 'a number above 0, "unlimited" or null'),
     "max_records": _integer_from(1, or_null=True),
     "seed": (lambda value: value is None or _is_integer(value), "an integer or null"),
+    "compression": (lambda value: value is None or (isinstance(value, str) and value != ""), "a name or null"),
+    "start_time": _TIME,
+    "end_time": _TIME,
 }
 
 

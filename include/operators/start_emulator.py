@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
@@ -32,6 +33,11 @@ class StartEmulatorOperator(BaseOperator):
     :param rate: records a second, or ``"unlimited"``; None leaves it to the service
     :param max_records: stop after that many records; None for no such limit
     :param seed: the same seed makes the same data; None leaves it to the service
+    :param compression: of objects in S3, one that the format has, like ``gzip``; None for the format's usual one
+    :param start_time: with ``end_time``: spread the records over that time in the past, a backfill, as with
+        ``"{{ data_interval_start }}"`` and ``"{{ data_interval_end }}"``; a `datetime` or ISO 8601, with a zone. The
+        service has to know how many records there will be: from ``max_records``, or from ``rate`` and ``timeout``
+    :param end_time: where the backfill ends, itself not included
     :param emulation_label: what the log, and a ``map_index_template`` that uses it, call the emulation; the domain by
         default
     :param data_emulator_conn_id: the Airflow connection
@@ -50,6 +56,9 @@ class StartEmulatorOperator(BaseOperator):
         "rate",
         "max_records",
         "seed",
+        "compression",
+        "start_time",
+        "end_time",
         "emulation_label",
         "data_emulator_conn_id",
     )
@@ -66,6 +75,9 @@ class StartEmulatorOperator(BaseOperator):
         rate: float | str | None = None,
         max_records: int | str | None = None,
         seed: int | str | None = None,
+        compression: str | None = None,
+        start_time: datetime | str | None = None,
+        end_time: datetime | str | None = None,
         emulation_label: str | None = None,
         data_emulator_conn_id: str = DEFAULT_CONN_NAME,
         **kwargs: Any,
@@ -80,6 +92,9 @@ class StartEmulatorOperator(BaseOperator):
         self.rate = rate
         self.max_records = max_records
         self.seed = seed
+        self.compression = compression
+        self.start_time = start_time
+        self.end_time = end_time
         self.emulation_label = emulation_label
         self.data_emulator_conn_id = data_emulator_conn_id
 

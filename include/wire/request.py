@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from include.exceptions import DataEmulatorConfigError
@@ -18,8 +19,9 @@ class EmulationRequest:
     """What to emulate, where to, and for how long.
 
     ``timeout`` is how long to emulate in seconds, and ``max_chunk_size`` is in bytes; both names are the wire's.
-    ``rate`` (records a second), ``max_records`` and ``seed`` are sent only if they are not None, since a service that
-    does not know them, or has its own default, should decide for itself.
+    The fields that may be None are sent only if they are not, since a service that does not know them, or has its own
+    default, should decide for itself: ``rate`` (records a second), ``max_records``, ``seed``, ``compression``, and
+    ``start_time`` and ``end_time``, between which a backfill's records lie (ISO 8601, with a zone).
     """
 
     emulator_sync: str
@@ -31,12 +33,15 @@ class EmulationRequest:
     rate: float | Literal["unlimited"] | None = None
     max_records: int | None = None
     seed: int | None = None
+    compression: str | None = None
+    start_time: str | None = None
+    end_time: str | None = None
 
     @classmethod
     def from_arguments(cls, arguments: Mapping[str, Any]) -> EmulationRequest:
         """Build a request from values that may have come out of a template, and are strings then.
 
-        :param arguments: the fields of this class by name; all but the last three are required
+        :param arguments: the fields of this class by name; those that may be None can be left out
         :raises DataEmulatorConfigError: naming each field that is missing or of the wrong type
         """
         problems: list[str] = []
@@ -53,6 +58,11 @@ class EmulationRequest:
             value = arguments.get(name)
             values[name] = None if value is None else _integer(name, value, problems)
         values["rate"] = _rate(arguments.get("rate"), problems)
+        values["compression"] = compression = arguments.get("compression")
+        if compression is not None and (not isinstance(compression, str) or not compression.strip()):
+            problems.append(f"compression must be a non-empty string, got {compression!r}")
+        for name in ("start_time", "end_time"):
+            values[name] = _time(name, arguments.get(name), problems)
         if problems:
             raise DataEmulatorConfigError("Cannot start an emulation: " + "; ".join(problems))
         return cls(**values)
@@ -69,10 +79,9 @@ class EmulationRequest:
         }
         if self.rate is not None:
             body["rate"] = None if self.rate == UNLIMITED else self.rate
-        if self.max_records is not None:
-            body["max_records"] = self.max_records
-        if self.seed is not None:
-            body["seed"] = self.seed
+        for name in ("max_records", "seed", "compression", "start_time", "end_time"):
+            if (value := getattr(self, name)) is not None:
+                body[name] = value
         return body
 
 
@@ -101,4 +110,19 @@ def _rate(value: Any, problems: list[str]) -> float | Literal["unlimited"] | Non
         if math.isfinite(rate) and rate > 0:
             return rate
     problems.append(f"rate must be a number of records a second above 0, or {UNLIMITED!r}, got {value!r}")
+    return None
+
+
+def _time(name: str, value: Any, problems: list[str]) -> str | None:
+    if value is None:
+        return None
+    time = value
+    if isinstance(value, str):
+        try:
+            time = datetime.fromisoformat(value.strip())
+        except ValueError:
+            time = None
+    if isinstance(time, datetime) and time.tzinfo is not None:
+        return time.isoformat()
+    problems.append(f"{name} must be a time with a zone, like 2026-01-31T00:00:00+00:00, got {value!r}")
     return None

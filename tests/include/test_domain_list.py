@@ -20,6 +20,9 @@ USER_PROFILE = {
     "rate": None,
     "max_records": None,
     "seed": None,
+    "compression": None,
+    "start_time": None,
+    "end_time": None,
     "emulation_label": "user-profile",
     "wait_timeout": 30 + WAIT_MARGIN_S,
 }
@@ -67,6 +70,9 @@ def test_an_object_replaces_defaults() -> None:
         "rate": 1.5,
         "max_records": 10,
         "seed": -7,
+        "compression": "gzip",
+        "start_time": "2026-01-01T00:00:00Z",
+        "end_time": "2026-02-01T00:00:00+01:00",
     }
     (domain,) = parse([given])
     assert {name: domain[name] for name in given} == given
@@ -132,6 +138,10 @@ def test_what_is_no_array(value: Any) -> None:
         ({"rate": "fast"}, 'rate is "fast"; allowed is'),
         ({"max_records": 0}, "max_records is 0; allowed is an integer of at least 1, or null"),
         ({"seed": 1.5}, "seed is 1.5; allowed is an integer or null"),
+        ({"compression": ""}, 'compression is ""; allowed is a name or null'),
+        ({"start_time": "yesterday"}, 'start_time is "yesterday"; allowed is a time with a zone, like "2026-01-31T'),
+        ({"end_time": "2026-01-01T00:00:00"}, 'end_time is "2026-01-01T00:00:00"; allowed is a time with a zone'),
+        ({"end_time": 5}, "end_time is 5; allowed is a time with a zone"),
         ({"formattype": "csv"}, "unknown field 'formattype'; did you mean 'format_type'?"),
         ({"zzz": 1}, "unknown field 'zzz'; allowed are emulation_domain, emulator_sync, format_type, sync_type"),
     ],

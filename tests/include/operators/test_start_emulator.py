@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
 
@@ -42,13 +43,31 @@ def test_optional_parameters_are_sent_if_given(connect: Any, make_context: Any, 
 def test_every_parameter_is_templated(connect: Any, make_context: Any, requests_mock: Mocker) -> None:
     connect()
     requests_mock.post(URL, status_code=201, json={"id": "e1"})
-    parameters = [*SIX, "rate", "max_records", "seed"]
+    parameters = [*SIX, "rate", "max_records", "seed", "compression", "start_time", "end_time"]
     with DAG("d"):
         operator = StartEmulatorOperator(task_id="t", **{name: "{{ values." + name + " }}" for name in parameters})
-    values = {**SIX, "rate": 2.5, "max_records": 5, "seed": 7}
+    times = {"start_time": "2026-01-01T00:00:00+00:00", "end_time": "2026-01-02T00:00:00+00:00"}
+    values = {**SIX, "rate": 2.5, "max_records": 5, "seed": 7, "compression": "gzip", **times}
     operator.render_template_fields({"values": values})  # type: ignore[arg-type]
     operator.execute(make_context())
     assert requests_mock.last_request.json() == values
+
+
+def test_a_run_can_make_the_data_of_its_own_interval(connect: Any, make_context: Any, requests_mock: Mocker) -> None:
+    connect()
+    requests_mock.post(URL, status_code=201, json={"id": "e1"})
+    with DAG("d"):
+        operator = StartEmulatorOperator(
+            task_id="t",
+            **SIX,
+            max_records=5,
+            start_time="{{ data_interval_start }}",
+            end_time=datetime(2026, 1, 2, tzinfo=timezone(timedelta(hours=1))),
+        )
+    operator.render_template_fields({"data_interval_start": datetime(2026, 1, 1, tzinfo=UTC)})  # type: ignore[arg-type]
+    operator.execute(make_context())
+    sent = requests_mock.last_request.json()
+    assert (sent["start_time"], sent["end_time"]) == ("2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+01:00")
 
 
 def test_a_wrong_parameter_is_refused_before_anything_is_sent(

@@ -47,6 +47,10 @@ def test_numbers_out_of_templates_are_strings_and_become_numbers() -> None:
         ({"rate": -1}, "rate must be"),
         ({"rate": "nan"}, "rate must be"),
         ({"seed": "x"}, "seed must be an integer, got 'x'"),
+        ({"compression": " "}, "compression must be a non-empty string, got ' '"),
+        ({"start_time": "soon"}, "start_time must be a time with a zone, like .*, got 'soon'"),
+        ({"end_time": "2026-01-01 00:00"}, "end_time must be a time with a zone, like .*, got '2026-01-01 00:00'"),
+        ({"end_time": 5}, "end_time must be a time with a zone, like .*, got 5"),
     ],
 )
 def test_a_wrong_argument_is_named(wrong: dict[str, Any], named: str) -> None:
