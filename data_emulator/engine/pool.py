@@ -127,10 +127,10 @@ class WorkerPool:
 
     def _write(self, to: _Worker) -> None:
         """Send a worker its orders, in a thread apart: a worker that is busy leaves the pipe full for a while."""
-        while (order := to.orders.get()) is not None:
+        while orders := _all_of(to.orders):
             # If the worker has died, its reader finds out, and reports its emulations as lost.
             with suppress(OSError):
-                to.pipe.send(order)
+                to.pipe.send(orders)
 
     def _read(self, of: _Worker) -> None:
         """Pass on what a worker says until its end of the pipe is closed."""
@@ -169,3 +169,18 @@ class WorkerPool:
                 with self._lock:
                     of.emulation_ids -= {report.emulation_id for report in reports if report.outcome}
                 self._listener.on_reports(of.transactional_id, reports, settled)
+
+
+def _all_of(orders: queue.SimpleQueue[Order | None]) -> list[Order]:
+    """Wait for an order, and return all that are there by then, up to the `None` that ends them."""
+    taken: list[Order] = []
+    order = orders.get()
+    while order is not None:
+        taken.append(order)
+        try:
+            order = orders.get_nowait()
+        except queue.Empty:
+            return taken
+    if taken:
+        orders.put(None)  # the end is still to be told
+    return taken

@@ -30,7 +30,7 @@ from data_emulator.sinks.kafka_writer import KafkaWriter, Transaction
 from data_emulator.wire import State
 
 REPORT_INTERVAL_S: Final = 0.5
-_NICENESS: Final = 10
+_NICENESS: Final = 15
 """Workers yield to the process that answers requests: it is theirs to be busy, its to be quick."""
 
 
@@ -82,7 +82,8 @@ class Worker:
     def _take_orders(self) -> None:
         try:
             while self._pipe.poll():
-                self._obey(self._pipe.recv())
+                for order in self._pipe.recv():
+                    self._obey(order)
         except (EOFError, OSError):
             # The service is gone. It finds in its store what had been reported; nobody is left to report to.
             os._exit(1)

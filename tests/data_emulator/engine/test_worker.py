@@ -73,7 +73,7 @@ async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
     serving = asyncio.create_task(Worker(theirs, Settings(world_users=100), "worker-1", SimpleNamespace()).serve())
     yield Service(ours, serving)
     if not serving.done():
-        ours.send(Shutdown())
+        ours.send([Shutdown()])
     await asyncio.wait_for(serving, 30)
     ours.close()
     theirs.close()
@@ -81,7 +81,7 @@ async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
 
 async def test_an_emulation_is_reported_until_its_end(service: Service) -> None:
     paced = plan(duration_s=2, rate=100.0)
-    service.pipe.send(Start(paced))
+    service.pipe.send([Start(paced)])
     last = await service.end_of(paced)
     assert last.outcome == Outcome(State.COMPLETED)
     assert last.records == last.written.objects[0].records == 200
@@ -95,15 +95,15 @@ async def test_an_emulation_is_reported_until_its_end(service: Service) -> None:
 async def test_emulations_take_turns(service: Service) -> None:
     plans = [plan(rate=None, duration_s=1) for _ in range(3)]
     for each in plans:
-        service.pipe.send(Start(each))
+        service.pipe.send([Start(each)])
     for each in plans:
         assert (await service.end_of(each)).records > 0
 
 
 async def test_a_defect_of_a_domain_fails_its_emulation_and_no_other(service: Service) -> None:
     broken, sound = plan(domain="broken", rate=None, duration_s=LONG_S), plan(duration_s=2)
-    service.pipe.send(Start(broken))
-    service.pipe.send(Start(sound))
+    service.pipe.send([Start(broken)])
+    service.pipe.send([Start(sound)])
     last = await service.end_of(broken)
     assert last.outcome == Outcome(State.FAILED, "internal error: ZeroDivisionError: a domain's defect")
     assert last.records == last.written.objects[0].records > 0  # what was written is accounted for
@@ -112,7 +112,7 @@ async def test_a_defect_of_a_domain_fails_its_emulation_and_no_other(service: Se
 
 async def test_an_emulation_that_cannot_begin_fails(service: Service) -> None:
     unknown = plan(domain="unknown")
-    service.pipe.send(Start(unknown))
+    service.pipe.send([Start(unknown)])
     outcome = (await service.end_of(unknown)).outcome
     assert outcome is not None
     assert outcome.state is State.FAILED
@@ -120,27 +120,27 @@ async def test_an_emulation_that_cannot_begin_fails(service: Service) -> None:
 
 async def test_a_stop_ends_the_emulation_that_it_names(service: Service) -> None:
     stopped, other = plan(duration_s=LONG_S), plan(duration_s=2)
-    service.pipe.send(Start(stopped))
-    service.pipe.send(Start(other))
+    service.pipe.send([Start(stopped)])
+    service.pipe.send([Start(other)])
     await asyncio.sleep(0.5)
-    service.pipe.send(Stop(stopped.emulation_id, CANCELLED))
+    service.pipe.send([Stop(stopped.emulation_id, CANCELLED)])
     assert (await service.end_of(stopped)).outcome == CANCELLED
     assert (await service.end_of(other)).outcome == Outcome(State.COMPLETED)
 
 
 async def test_a_stop_right_behind_the_start_is_obeyed(service: Service) -> None:
     stopped = plan(duration_s=LONG_S)
-    service.pipe.send(Start(stopped))
-    service.pipe.send(Stop(stopped.emulation_id, CANCELLED))
+    service.pipe.send([Start(stopped)])
+    service.pipe.send([Stop(stopped.emulation_id, CANCELLED)])
     assert (await service.end_of(stopped)).outcome == CANCELLED
 
 
 @pytest.mark.parametrize("after_s", [0.0, 1.0])
 async def test_a_shutdown_leaves_emulations_to_be_gone_on_with(service: Service, after_s: float) -> None:
     left = plan(duration_s=LONG_S)
-    service.pipe.send(Start(left))
+    service.pipe.send([Start(left)])
     await asyncio.sleep(after_s)
-    service.pipe.send(Shutdown())
+    service.pipe.send([Shutdown()])
     await asyncio.wait_for(service.serving, 30)
     while service.pipe.poll():
         service.take()
@@ -153,9 +153,9 @@ async def test_a_shutdown_leaves_emulations_to_be_gone_on_with(service: Service,
 
 async def test_a_stop_for_what_has_ended_does_nothing(service: Service) -> None:
     short, later = plan(max_records=1), plan(max_records=1)
-    service.pipe.send(Start(short))
+    service.pipe.send([Start(short)])
     await service.end_of(short)
-    service.pipe.send(Stop(short.emulation_id, CANCELLED))
-    service.pipe.send(Start(later))
+    service.pipe.send([Stop(short.emulation_id, CANCELLED)])
+    service.pipe.send([Start(later)])
     assert (await service.end_of(later)).outcome == Outcome(State.COMPLETED)
     assert len([report for report in service.reports[short.emulation_id] if report.outcome]) == 1
