@@ -1,4 +1,4 @@
-"""What the service and its workers tell each other, over a pipe."""
+"""What the service and its workers tell each other, over a pipe. Orders to a worker travel in lists, in their order."""
 
 from __future__ import annotations
 

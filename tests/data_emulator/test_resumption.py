@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -99,19 +100,19 @@ def states(service: Emulations, ids: list[str]) -> set[State]:
     return {service.get(each).state for each in ids}
 
 
-async def test_killed_workers_leave_no_trace(service: Emulations, settings: Settings, s3_store: SeaweedFS) -> None:
+def test_killed_workers_leave_no_trace(service: Emulations, settings: Settings, s3_store: SeaweedFS) -> None:
     ids = started(service)
     for _ in range(3):
         assert states(service, ids) == {State.PROCESSING}
         kill_workers(service)
-        await asyncio.sleep(1)
+        time.sleep(1)
     for each in ids:
         ended(service, each)
-        await assert_as_undisturbed(service, settings, s3_store, each)
+        asyncio.run(assert_as_undisturbed(service, settings, s3_store, each))
 
 
 @pytest.mark.parametrize("workers_too", [False, True])
-async def test_a_store_that_comes_back_has_everything(
+def test_a_store_that_comes_back_has_everything(
     service: Emulations, settings: Settings, s3_store: SeaweedFS, workers_too: bool
 ) -> None:
     ids = started(service)
@@ -119,13 +120,13 @@ async def test_a_store_that_comes_back_has_everything(
     try:
         if workers_too:
             kill_workers(service)
-        await asyncio.sleep(5)  # longer than a write may take
+        time.sleep(5)  # longer than a write may take
         assert states(service, ids) == {State.PROCESSING}
     finally:
         s3_store.start()
     for each in ids:
         ended(service, each)
-        await assert_as_undisturbed(service, settings, s3_store, each)
+        asyncio.run(assert_as_undisturbed(service, settings, s3_store, each))
 
 
 @pytest.mark.parametrize("sync_type", ["single", "chunked"])
