@@ -35,7 +35,7 @@ from rich.table import Table
 from data_emulator.domains import all_domains
 from data_emulator.domains.base import EventClock
 from data_emulator.domains.world import world
-from data_emulator.engine.source import BLOCK_RECORDS
+from data_emulator.engine.plan import BLOCK_RECORDS
 from data_emulator.formats import csv, jsonl
 from data_emulator.formats.envelope import envelope_schema, enveloped
 from data_emulator.formats.parquet import ROW_GROUP_RECORDS, SAMPLE_RECORDS, ParquetObjects

@@ -8,7 +8,8 @@ from typing import Final, Literal
 from data_emulator.domains.world import DEFAULT_FRAUD_SHARE
 from data_emulator.sinks.base import PartitionWritten
 
-_BLOCK_RECORDS: Final = 8192
+BLOCK_RECORDS: Final = 8192
+"""Records made at a time: enough to spread numpy's cost a call thin, few enough for thousands of emulations."""
 _OPEN_OBJECT_BYTES: Final = 24 * 2**20
 _PENDING_OBJECTS_BYTES: Final = 32 * 2**20
 _ROW_GROUP_RECORDS: Final = 65_536
@@ -87,7 +88,7 @@ class Plan:
         Estimated at 1 KiB a record, encoded or as columns, and half of that in a row group.
         """
         planned = self.records_planned
-        records = 3 * (_BLOCK_RECORDS if planned is None else min(_BLOCK_RECORDS, planned)) // 2
+        records = 3 * (BLOCK_RECORDS if planned is None else min(BLOCK_RECORDS, planned)) // 2
         if self.sink == "minio":
             most = _OPEN_OBJECT_BYTES if self.sync_type == "grouped" else _OPEN_OBJECT_BYTES + _PENDING_OBJECTS_BYTES
             records += most // 1024 if planned is None else min(most // 1024, planned)

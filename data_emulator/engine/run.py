@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from data_emulator.engine.plan import Plan
-from data_emulator.engine.source import BLOCK_RECORDS, RecordSource
+from data_emulator.engine.plan import BLOCK_RECORDS, Plan
+from data_emulator.engine.source import RecordSource
 from data_emulator.engine.stopwatch import Stopwatch
 from data_emulator.errors import SinkError
 from data_emulator.sinks.base import Sink

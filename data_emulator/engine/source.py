@@ -12,14 +12,12 @@ from data_emulator.domains import all_domains
 from data_emulator.domains.backfill import BackfillClock
 from data_emulator.domains.base import EventClock
 from data_emulator.domains.world import world
-from data_emulator.engine.plan import Plan
+from data_emulator.engine.plan import BLOCK_RECORDS, Plan
 from data_emulator.formats import avro, csv, jsonl
 from data_emulator.formats.confluent import confluent_prefix
 from data_emulator.formats.envelope import envelope_schema, enveloped
 from data_emulator.sinks.base import Records
 
-BLOCK_RECORDS: Final = 8192
-"""Records made at a time: enough to spread numpy's cost a call thin, few enough for thousands of emulations."""
 UNPACED_STEP_US: Final = 0.25
 """Event time between records that are made as fast as it goes: four million a second, more than a core makes. So none
 lies in the future."""

@@ -10,7 +10,7 @@ import pytest
 
 from data_emulator.arrivals import Arrival, Arrivals
 from data_emulator.store import Emulation
-from tests.data_emulator.test_store import emulation
+from tests.data_emulator.new_emulation import emulation
 
 PATIENCE_S = 30
 

@@ -3,7 +3,6 @@
 import sqlite3
 import threading
 import time
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,9 @@ from data_emulator.engine.run import Outcome
 from data_emulator.sinks.base import ObjectWritten, PartitionWritten, Written
 from data_emulator.sinks.kafka_probe import Place
 from data_emulator.sinks.kafka_writer import Transaction
-from data_emulator.store import Emulation, Store
-from data_emulator.wire import EmulationRequest, State
+from data_emulator.store import Store
+from data_emulator.wire import State
+from tests.data_emulator.new_emulation import emulation
 
 
 @pytest.fixture
@@ -28,38 +28,6 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(path: Path) -> Store:
     return Store(f"sqlite:///{path}")
-
-
-def emulation(**changes: Any) -> Emulation:
-    request = EmulationRequest(
-        emulator_sync="minio",
-        emulation_domain=changes.pop("domain", "transaction"),
-        format_type="json",
-        sync_type="grouped",
-        max_chunk_size=1024,
-        timeout=60,
-        rate=12.5,
-        seed=-(2**63),
-    )
-    fields: dict[str, Any] = {
-        "id": str(uuid.uuid4()),
-        "body_digest": "digest",
-        "request": request,
-        "world_seed": -(2**63),
-        "world_users": 100,
-        "fraud_share": 0.005,
-        "seed": 2**63 - 1,
-        "state": State.QUEUED,
-        "error": None,
-        "created_at": time.time(),
-        "started_at": None,
-        "ended_at": None,
-        "elapsed_s": 0.0,
-        "cancel_requested": False,
-        "records": 0,
-        "bytes": 0,
-    }
-    return Emulation(**{**fields, **changes})
 
 
 def added(store: Store, key: str | None = None, **changes: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,15 +17,15 @@ from data_emulator.settings import Settings
 from data_emulator.sinks.base import PartitionWritten
 from data_emulator.sinks.kafka_writer import Transaction
 from data_emulator.stack.apache_kafka import ApacheKafka
-from data_emulator.store import Emulation, Store
-from data_emulator.wire import EmulationRequest, State
+from data_emulator.store import Store
+from data_emulator.wire import State
+from tests.data_emulator.in_process import PATIENCE_S, ended, start, wait_until
 from tests.kafka import dying_worker
 from tests.kafka.reading import as_in_manifest, ends, messages, of_emulation, own_ids
 
 pytestmark = pytest.mark.kafka
 
 TOPIC = "transactions"
-PATIENCE_S = 120
 
 Serve = Callable[..., Emulations]
 
@@ -36,7 +35,7 @@ def serve(apache_kafka: ApacheKafka, tmp_path: Path) -> Iterator[Serve]:
     """Open the service, without HTTP, on one database: ``serve(sink_outage_s=1)``, again and again."""
     opened: list[Emulations] = []
 
-    def start(**changes: Any) -> Emulations:
+    def opening(**changes: Any) -> Emulations:
         for earlier in opened:
             earlier.close()
         opened[:] = [
@@ -53,36 +52,13 @@ def serve(apache_kafka: ApacheKafka, tmp_path: Path) -> Iterator[Serve]:
         opened[0].open()
         return opened[0]
 
-    yield start
+    yield opening
     for each in opened:
         each.close()
 
 
 def started(service: Emulations, **changes: Any) -> str:
-    fields: dict[str, Any] = {
-        "emulator_sync": "kafka",
-        "emulation_domain": "transaction",
-        "format_type": "json",
-        "sync_type": "grouped",
-        "max_chunk_size": 1024,
-        "timeout": 6,
-        "rate": 1000,
-        "seed": 5,
-    }
-    emulation, _ = asyncio.run(service.start(EmulationRequest(**{**fields, **changes}), None))
-    return emulation.id
-
-
-def wait_until(true: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not true():
-        assert time.monotonic() < deadline, f"not within {PATIENCE_S} s: {what}"
-        time.sleep(0.05)
-
-
-def ended(service: Emulations, emulation_id: str) -> Emulation:
-    wait_until(lambda: service.get(emulation_id).state.is_terminal, "the emulation ends")
-    return service.get(emulation_id)
+    return start(service, **{"emulator_sync": "kafka", "timeout": 6, "rate": 1000, "seed": 5, **changes})
 
 
 def committed_records(service: Emulations, emulation_id: str) -> int:

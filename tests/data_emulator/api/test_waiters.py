@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,8 @@ from data_emulator.engine.messages import Report
 from data_emulator.engine.run import Outcome
 from data_emulator.settings import Settings
 from data_emulator.sinks.base import Written
-from data_emulator.store import Emulation
-from data_emulator.wire import EmulationRequest, State
+from data_emulator.wire import State
+from tests.data_emulator.new_emulation import emulation
 
 WAITERS = 500
 
@@ -39,35 +38,10 @@ class Service:
         self.statements += 1
 
     def processing(self) -> str:
-        request = EmulationRequest(
-            emulator_sync="minio",
-            emulation_domain="transaction",
-            format_type="json",
-            sync_type="grouped",
-            max_chunk_size=1024,
-            timeout=600,
-        )
-        emulation = Emulation(
-            id=str(uuid.uuid4()),
-            body_digest="digest",
-            request=request,
-            world_seed=1,
-            world_users=100,
-            fraud_share=0.005,
-            seed=1,
-            state=State.QUEUED,
-            error=None,
-            created_at=time.time(),
-            started_at=None,
-            ended_at=None,
-            elapsed_s=0.0,
-            cancel_requested=False,
-            records=0,
-            bytes=0,
-        )
-        self.emulations.store.add([(emulation, None)])
-        self.emulations.store.set_processing(emulation.id, time.time())
-        return emulation.id
+        new = emulation()
+        self.emulations.store.add([(new, None)])
+        self.emulations.store.set_processing(new.id, time.time())
+        return new.id
 
     def report(self, emulation_id: str, outcome: Outcome | None) -> None:
         report = Report(emulation_id, 1.0, 0, 0, Written(), outcome)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from data_emulator.engine.plan import Checkpoint
-from data_emulator.engine.source import BLOCK_RECORDS, RecordSource
+from data_emulator.engine.plan import BLOCK_RECORDS, Checkpoint
+from data_emulator.engine.source import RecordSource
 from tests.data_emulator.engine.fakes import plan
 
 STARTED_US = 1_795_000_000_000_000

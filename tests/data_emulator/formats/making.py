@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from data_emulator.domains.people import name_pools
 from data_emulator.engine.objects import layout
-from data_emulator.engine.plan import Plan
-from data_emulator.engine.source import BLOCK_RECORDS, RecordSource
+from data_emulator.engine.plan import BLOCK_RECORDS, Plan
+from data_emulator.engine.source import RecordSource
 from data_emulator.formats.columns import conformed
 
 DOMAINS = ["user-profile", "device-log", "transaction"]
