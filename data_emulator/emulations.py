@@ -83,7 +83,6 @@ class Emulations:
     def open(self) -> None:
         """Start the workers, and go on with what an earlier process left, running or queued."""
         self._dispatcher.open()
-        self._arrivals.open()
 
     def close(self) -> None:
         """Stop the workers. What runs and what is queued is gone on with when the service is started again."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 
 from data_emulator.api import bodies
 from data_emulator.api.preferences import wait_preference
@@ -37,25 +38,42 @@ PreferHeader = Annotated[
 ]
 
 
+_MAX_KEY_LENGTH: Final = 255
+_IDEMPOTENCY_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": _MAX_KEY_LENGTH},
+    "description": "The same key and body give the same emulation.",
+}
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and not 1 <= len(key) <= _MAX_KEY_LENGTH:
+        location, message = ("header", "idempotency-key"), f"must have 1 to {_MAX_KEY_LENGTH} characters"
+        raise RequestValidationError([{"type": "string_length", "loc": location, "msg": message, "input": key}])
+    return key
+
+
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     schema = {"schema": Problem.model_json_schema()}
     return {status: {"description": "refused", "content": {MEDIA_TYPE: schema}} for status in statuses}
 
 
-@router.post("/", status_code=201, response_model=EmulationCreated, responses=_problems(400, 401, 413, 422, 429))
-async def start_emulation(
-    body: EmulationRequest,
-    request: Request,
-    idempotency_key: Annotated[
-        str | None,
-        Header(min_length=1, max_length=255, description="The same key and body give the same emulation."),
-    ] = None,
-) -> Response:
+@router.post(
+    "/",
+    status_code=201,
+    response_model=EmulationCreated,
+    responses=_problems(400, 401, 413, 422, 429),
+    openapi_extra={"parameters": [_IDEMPOTENCY_KEY]},
+)
+async def start_emulation(body: EmulationRequest, request: Request) -> Response:
     """Start an emulation."""
-    # Without a dependency, and with the answer encoded here: a thousand tasks may start theirs at the same moment, and
-    # the last of them waits for all of this a thousand times.
+    # Without a dependency or a header that FastAPI looks for, and with the answer encoded here: a thousand tasks may
+    # start theirs at the same moment, and the last of them waits for all of this a thousand times.
     service: Emulations = request.app.state.emulations
-    emulation, replayed = await service.start(body, idempotency_key)
+    emulation, replayed = await service.start(body, _idempotency_key(request))
     headers = {"Content-Location": f"/emulator/{emulation.id}/status"}
     if replayed:
         headers["Idempotency-Replayed"] = "true"

@@ -44,7 +44,6 @@ def door() -> Door:
 @pytest.fixture
 def arrivals(door: Door) -> Iterator[Arrivals]:
     opened = Arrivals(door.take_in)
-    opened.open()
     yield opened
     door.open.set()
     opened.close()
@@ -102,11 +101,10 @@ async def test_who_has_gone_keeps_nobody_from_an_answer(door: Door, arrivals: Ar
     assert [await results[0], await results[2]] == [new[0], new[2]]
 
 
-async def test_what_has_arrived_is_taken_in_before_it_closes(door: Door) -> None:
+async def test_what_is_being_taken_in_when_it_closes_is_taken_in(door: Door) -> None:
     arrivals = Arrivals(door.take_in)
-    arrivals.open()
     results = coming(arrivals, [emulation() for _ in range(5)], [None] * 5)
-    await asyncio.sleep(0)
+    await door.until_entered()
     door.open.set()
     await asyncio.to_thread(arrivals.close)
     await asyncio.wait_for(asyncio.gather(*results), PATIENCE_S)

@@ -132,7 +132,7 @@ def test_the_openapi_document_describes_every_route_and_error(document: Any) -> 
     assert set(start["responses"]) >= {"201", "400", "401", "413", "422", "429"}
     for status in ("400", "401", "413", "422", "429"):
         assert [*start["responses"][status]["content"]] == ["application/problem+json"]
-    assert {each["name"] for each in start["parameters"]} == {"idempotency-key"}
+    assert {each["name"] for each in start["parameters"]} == {"Idempotency-Key"}
     required = set(document["components"]["schemas"]["EmulationRequest"]["required"])
     assert required == {
         "emulator_sync",
