@@ -154,14 +154,32 @@ class Emulations:
 
     async def wait_for_any(self, emulation_ids: list[str], wait_s: float) -> dict[str, Emulation]:
         """Return the emulations that exist, by id, as soon as one of them has ended, or after `wait_s` seconds."""
+
+        def look() -> tuple[dict[str, Emulation], bool]:
+            found = self.store.get_many(emulation_ids)
+            return found, not found or any(each.state.is_terminal for each in found.values())
+
+        return await self._wait(emulation_ids, wait_s, look)
+
+    async def wait_for_ended(self, emulation_ids: list[str], wait_s: float) -> tuple[dict[str, Emulation], set[str]]:
+        """Return those that have ended, and the ids of all that exist, as soon as one has ended or is unknown."""
+
+        def look() -> tuple[tuple[dict[str, Emulation], set[str]], bool]:
+            ended, existing = self.store.get_ended(emulation_ids)
+            return (ended, existing), bool(ended) or existing != set(emulation_ids)
+
+        return await self._wait(emulation_ids, wait_s, look)
+
+    async def _wait(self, emulation_ids: list[str], wait_s: float, look: Callable[[], tuple[T, bool]]) -> T:
+        """Look, and unless that is an answer already, look again when one of them has ended, or the time is over."""
         woken = self._waiters.add(emulation_ids)
         try:
-            emulations = await asyncio.to_thread(self.store.get_many, emulation_ids)
-            if emulations and wait_s > 0 and not any(each.state.is_terminal for each in emulations.values()):
+            found, is_answer = await asyncio.to_thread(look)
+            if wait_s > 0 and not is_answer:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(woken.wait(), wait_s)
-                emulations = await asyncio.to_thread(self.store.get_many, emulation_ids)
-            return emulations
+                found, _ = await asyncio.to_thread(look)
+            return found
         finally:
             self._waiters.remove(emulation_ids, woken)
 

@@ -265,6 +265,19 @@ class Store:
                 found |= {row.id: _emulation(row) for row in connection.execute(_emulations.select().where(chosen))}
         return found
 
+    def get_ended(self, emulation_ids: Sequence[str]) -> tuple[dict[str, Emulation], set[str]]:
+        """Return those that have ended, by id; and the ids of those that exist, which are far less to read."""
+        ended: dict[str, Emulation] = {}
+        existing: set[str] = set()
+        is_terminal = _emulations.c.state.in_([state for state in State if state.is_terminal])
+        with self._engine.connect() as connection:
+            for start in range(0, len(emulation_ids), 500):
+                chosen = _emulations.c.id.in_(emulation_ids[start : start + 500])
+                existing.update(connection.scalars(sa.select(_emulations.c.id).where(chosen)))
+                rows = connection.execute(_emulations.select().where(chosen, is_terminal))
+                ended |= {row.id: _emulation(row) for row in rows}
+        return ended, existing
+
     def page(self, state: State | None, domain: str | None, limit: int, offset: int) -> tuple[list[Emulation], int]:
         """Return a page of the emulations that match, the newest first, and how many match in all."""
         matching: sa.ColumnElement[bool] = sa.true()

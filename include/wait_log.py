@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from include.exceptions import DataEmulatorUnavailableError
 from include.wire.status import EmulationState, EmulationStatus
 
 #: How often a running emulation's progress is logged.
@@ -26,17 +25,21 @@ class WaitLog:
         self.state: EmulationState | None = None
         self.last_error: str | None = None
 
-    def failed(self, error: DataEmulatorUnavailableError) -> None:
+    def failed(self, error: Exception) -> None:
         """A look failed in passing."""
         if self.last_error is None:
-            self._log.warning("Still waiting for emulation %s, although: %s", self._name, error)
-        self.last_error = str(error)
+            self._log.warning("Still waiting for emulation %s, although: %s", self._name, error or type(error).__name__)
+        self.last_error = str(error) or type(error).__name__
 
-    def answered(self, status: EmulationStatus) -> None:
-        """A look succeeded."""
+    def answered_again(self) -> None:
+        """A look succeeded, whatever it told."""
         if self.last_error is not None:
             self._log.info("The Data Emulator Service answers again")
             self.last_error = None
+
+    def answered(self, status: EmulationStatus) -> None:
+        """A look told this."""
+        self.answered_again()
         now_s = time.monotonic()
         if status.state is not self.state or now_s - self._told_at_s >= PROGRESS_EVERY_S:
             progress = f": {status.progress}" if status.progress else ""

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 
 from data_emulator.api import bodies
-from data_emulator.api.preferences import wait_preference
+from data_emulator.api.preferences import prefers_minimal, wait_preference
 from data_emulator.api.problems import MEDIA_TYPE
 from data_emulator.emulations import Emulations
 from data_emulator.errors import EmulationNotFound
@@ -99,11 +99,21 @@ def list_emulations(
 async def status_of_many(
     body: StatusesRequest, service: Service, request: Request, response: Response, prefer: PreferHeader = None
 ) -> Statuses:
-    """Tell where several emulations are, as soon as any of them has ended."""
-    emulations = await service.wait_for_any(body.ids, _granted_wait_s(request, response, prefer))
+    """Tell where several emulations are, as soon as any of them has ended.
+
+    With `Prefer: return=minimal` only those are told of that have ended, or do not exist.
+    """
+    wait_s = _granted_wait_s(request, response, prefer)
+    if prefers_minimal(prefer):
+        applied = response.headers.get("Preference-Applied")
+        response.headers["Preference-Applied"] = f"{applied}, return=minimal" if applied else "return=minimal"
+        emulations, existing = await service.wait_for_ended(body.ids, wait_s)
+    else:
+        emulations = await service.wait_for_any(body.ids, wait_s)
+        existing = set(emulations)
     return Statuses(
         emulations=[bodies.status(emulations[each]) for each in body.ids if each in emulations],
-        not_found=[each for each in body.ids if each not in emulations],
+        not_found=[each for each in body.ids if each not in existing],
     )
 
 

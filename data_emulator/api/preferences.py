@@ -1,10 +1,16 @@
-"""The `Prefer` header (RFC 7240), of which the service knows `wait`."""
+"""The `Prefer` header (RFC 7240), of which the service knows `wait` and `return=minimal`."""
 
 from __future__ import annotations
 
 import re
 
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?=[,;]|$)", re.IGNORECASE)
+_MINIMAL = re.compile(r"(?:^|[,;])\s*return\s*=\s*\"?minimal\"?\s*(?=[,;]|$)", re.IGNORECASE)
+
+
+def prefers_minimal(prefer: str | None) -> bool:
+    """Tell whether a client wants no more than it needs."""
+    return _MINIMAL.search(prefer or "") is not None
 
 
 def wait_preference(prefer: str | None, longest_s: float) -> int | None:

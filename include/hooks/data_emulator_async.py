@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
@@ -25,8 +25,8 @@ from include.connection import (
 )
 from include.exceptions import DataEmulatorConnectionError
 from include.wire.answer import Answer
-from include.wire.call import Call, cancel_call, status_call
-from include.wire.status import EmulationStatus, parse_cancelled, parse_status
+from include.wire.call import Call, cancel_call, status_call, statuses_call
+from include.wire.status import EmulationStatus, Statuses, parse_cancelled, parse_status, parse_statuses
 
 T = TypeVar("T")
 
@@ -116,6 +116,17 @@ class DataEmulatorClient:
         """
         return await self._call(status_call(emulation_id, wait_s), partial(parse_status, emulation_id), attempts)
 
+    async def get_statuses(self, emulation_ids: Sequence[str], wait_s: int, *, minimal: bool) -> Statuses:
+        """Look at many emulations, once, and let the service hold the answer until one of them is over.
+
+        :param emulation_ids: at most 10,000, this project's service's limit
+        :param wait_s: for how long the service may hold the answer, in seconds; 0 for not at all
+        :param minimal: let it tell only of those that are over, or that it does not know; one that ignores this tells
+            of all
+        :raises DataEmulatorRequestError: with ``http_status`` 404 or 405 from a service that tells of one at a time
+        """
+        return await self._call(statuses_call(emulation_ids, wait_s, minimal=minimal), parse_statuses, attempts=1)
+
     async def cancel(self, emulation_id: str) -> bool:
         """Ask for an emulation to be cancelled; False if it was over already."""
         return await self._call(cancel_call(emulation_id), parse_cancelled)
@@ -143,7 +154,7 @@ class DataEmulatorClient:
         options: dict[str, Any] = {"check_response": False, "timeout": timeout, "allow_redirects": False}
         asked = f"{call.method} {self._config.base_url}{call.path}"
         try:
-            response = await http.run(call.path, headers=dict(call.headers), extra_options=options)
+            response = await http.run(call.path, headers=dict(call.headers), extra_options=options, json=call.json)
             async with response:
                 return Answer(
                     asked, response.status, response.headers, await response.text(encoding="utf-8", errors="replace")

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from include.connection import DEFAULT_CONN_NAME
-from include.exceptions import DataEmulatorError, DataEmulatorRequestError, DataEmulatorUnavailableError
-from include.hooks.data_emulator_async import DataEmulatorAsyncHook, DataEmulatorClient
+from include.exceptions import DataEmulatorError, DataEmulatorRequestError
+from include.hooks.data_emulator_async import DataEmulatorAsyncHook
+from include.triggers.shared_wait import shared_wait
 from include.wait_log import WaitLog
 
 #: An event that comes sooner can overtake the worker's own report that the task deferred, and fail the task.
 FIRST_EVENT_AFTER_S = 5.0
-#: How long the service is asked to hold one answer; below the 60 s after which proxies commonly give up.
-LONG_POLL_S = 30
-#: Between two requests at the least, whatever the service or the retry policy say.
-MIN_PAUSE_S = 1.0
-#: Share by which a poll interval varies, so that waits which began together spread out.
-JITTER = 0.2
 
 
 class EmulationTrigger(BaseTrigger):
-    """Wait for an emulation, by long poll where the service offers that and by plain polling elsewhere.
+    """Wait for an emulation, together with all other triggers of the connection (:mod:`include.triggers.shared_wait`).
 
     Passing failures are ridden out until the deadline. Fires one event, a dictionary with ``emulation_id`` and
     ``outcome``:
@@ -75,8 +70,7 @@ class EmulationTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and fire the one event."""
         began = time.monotonic()
-        async with DataEmulatorAsyncHook(self.data_emulator_conn_id).open() as client:
-            payload = await self._wait(client)
+        payload = await self._wait()
         await asyncio.sleep(max(0.0, began + FIRST_EVENT_AFTER_S - time.monotonic()))
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
@@ -92,37 +86,28 @@ class EmulationTrigger(BaseTrigger):
         else:
             self.log.info("Emulation %s %s", self.emulation_id, "cancelled" if cancelled else "was over already")
 
-    async def _wait(self, client: DataEmulatorClient) -> dict[str, Any]:
-        """Look until there is something to tell; returns the event's payload."""
+    async def _wait(self) -> dict[str, Any]:
+        """Listen until there is something to tell; returns the event's payload."""
         log = WaitLog(self.log, self.emulation_id)
-        failures = 0
-        while (remaining_s := self.deadline - time.time()) > 0:
-            asked_at = time.monotonic()
-            try:
-                # One attempt: an outage is paced, and logged, here.
-                async with asyncio.timeout(remaining_s):
-                    status = await client.get_status(
-                        self.emulation_id, wait_s=min(LONG_POLL_S, int(remaining_s)), attempts=1
-                    )
-            except TimeoutError:
-                break
-            except DataEmulatorRequestError as error:
-                return self._payload("refused", http_status=error.http_status, detail=error.detail)
-            except DataEmulatorUnavailableError as error:
-                failures += 1
-                log.failed(error)
-                pause_s = max(client.settings.retry.wait_s(failures, error), MIN_PAUSE_S)
-            else:
-                failures = 0
-                log.answered(status)
-                if status.state.is_terminal:
-                    return self._payload("ended", status=status.as_dict())
-                # A service that held its answer has done the waiting already.
-                if status.waited and time.monotonic() - asked_at >= MIN_PAUSE_S:
-                    pause_s = 0.0
-                else:
-                    pause_s = self.poll_interval * random.uniform(1 - JITTER, 1 + JITTER)
-            await asyncio.sleep(max(0.0, min(pause_s, self.deadline - time.time())))
+        remaining_s = self.deadline - time.time()
+        with suppress(TimeoutError):
+            if remaining_s > 0:
+                async with (
+                    asyncio.timeout(remaining_s),
+                    shared_wait(self.data_emulator_conn_id).follow(self.emulation_id, self.poll_interval) as news,
+                ):
+                    while True:
+                        heard = await news.get()
+                        if isinstance(heard, DataEmulatorRequestError):
+                            return self._payload("refused", http_status=heard.http_status, detail=heard.detail)
+                        if isinstance(heard, Exception):
+                            log.failed(heard)
+                        elif heard is None:
+                            log.answered_again()
+                        else:
+                            log.answered(heard)
+                            if heard.state.is_terminal:
+                                return self._payload("ended", status=heard.as_dict())
         return self._payload("deadline", state=log.state, last_error=log.last_error)
 
     def _payload(self, outcome: str, **details: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -42,6 +42,17 @@ def status_call(emulation_id: str, wait_s: int | None = None) -> Call:
     """Look at an emulation, by a long poll of ``wait_s`` seconds (RFC 7240) unless that is None or 0."""
     headers = {"Prefer": f"wait={wait_s}"} if wait_s else {}
     return Call("GET", f"{_emulation_path(emulation_id)}/status", True, headers, held_s=wait_s or 0)
+
+
+def statuses_call(emulation_ids: Sequence[str], wait_s: int, *, minimal: bool) -> Call:
+    """Look at many emulations, by a long poll that is answered as soon as one of them is over.
+
+    :param wait_s: seconds that the service may hold the answer; 0 for none
+    :param minimal: let it tell only of those that are over, or that it does not know
+    """
+    preferences = [f"wait={wait_s}"] * bool(wait_s) + ["return=minimal"] * minimal
+    headers = {"Prefer": ", ".join(preferences)} if preferences else {}
+    return Call("POST", f"{_EMULATIONS_PATH}status", True, headers, {"ids": list(emulation_ids)}, held_s=wait_s)
 
 
 def cancel_call(emulation_id: str) -> Call:

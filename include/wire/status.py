@@ -118,6 +118,20 @@ def parse_cancelled(answer: Answer) -> bool:
     return True
 
 
+@dataclass(frozen=True)
+class Statuses:
+    """What the service says of many emulations.
+
+    :param found: by id, those that it tells of
+    :param not_found: those that it does not know
+    :param waited: as for :class:`EmulationStatus`
+    """
+
+    found: Mapping[str, EmulationStatus]
+    not_found: tuple[str, ...]
+    waited: bool
+
+
 def parse_status(emulation_id: str, answer: Answer) -> EmulationStatus:
     """Read the answer to ``GET /emulator/{id}/status``.
 
@@ -129,8 +143,34 @@ def parse_status(emulation_id: str, answer: Answer) -> EmulationStatus:
     :raises DataEmulatorAnswerError: when no state that we know can be read from it
     :raises DataEmulatorError: as :meth:`Answer.json_object` does
     """
+    return _status(emulation_id, answer.json_object(), _was_held(answer))
+
+
+def parse_statuses(answer: Answer) -> Statuses:
+    """Read the answer to ``POST /emulator/status``.
+
+    :raises DataEmulatorAnswerError: when it is not made of an object for each emulation, each with its ``id``
+    :raises DataEmulatorError: as :meth:`Answer.json_object` does
+    """
     body = answer.json_object()
-    waited = "Preference-Applied" in answer.headers
+    bodies, not_found = body.get("emulations"), body.get("not_found", [])
+    if not isinstance(bodies, list) or not isinstance(not_found, list):
+        raise DataEmulatorAnswerError(f"{answer.asked} answered without a list of emulations")
+    waited = _was_held(answer)
+    found: dict[str, EmulationStatus] = {}
+    for each in bodies:
+        if not isinstance(each, Mapping):
+            raise DataEmulatorAnswerError(f"{answer.asked} answered with an emulation that is no object: {each!r}")
+        emulation_id = parse_emulation_id(each.get("id"))
+        found[emulation_id] = _status(emulation_id, each, waited)
+    return Statuses(found, tuple(str(each) for each in not_found), waited)
+
+
+def _was_held(answer: Answer) -> bool:
+    return "wait" in answer.headers.get("Preference-Applied", "")
+
+
+def _status(emulation_id: str, body: Mapping[str, Any], waited: bool) -> EmulationStatus:
     status = body.get("status")
     nested: Mapping[str, Any] = status if isinstance(status, Mapping) else {}
     name = nested.get("global_status") if isinstance(status, Mapping) else status

@@ -52,9 +52,9 @@ async def hang(request: web.Request) -> web.Response:
 
 
 class FakeService:
-    """Gives the answers in order, and the last one for ever; keeps the requests.
+    """Gives the answers in order, and the last one for ever; keeps the requests. It tells of one emulation at a time.
 
-    :param script: the answers to everything but a DELETE
+    :param script: the answers to everything but a DELETE, and to who asks for many
     :param delete: the answer to every DELETE
     """
 
@@ -70,6 +70,8 @@ class FakeService:
         return [f"{request.method} {request.path}" for request in self.requests]
 
     async def handle(self, request: web.BaseRequest) -> Any:
+        if request.path == "/emulator/status":
+            return web.json_response({"detail": "Not Found"}, status=404)
         self.requests.append(request)
         self.connections.add(request.transport)
         if request.method == "DELETE":

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from data_emulator.api.preferences import wait_preference
+from data_emulator.api.preferences import prefers_minimal, wait_preference
 from tests.data_emulator.running_service import RunningService, endless, request
 
 pytestmark = pytest.mark.integration
@@ -76,6 +76,42 @@ def test_many_are_answered_as_soon_as_one_of_them_ends(running: RunningService) 
     assert body["not_found"] == ["unknown"]
     running.http.delete(f"/emulator/{slow}")
     running.ended(slow)
+
+
+def test_many_are_told_of_only_when_they_have_ended_if_that_is_preferred(running: RunningService) -> None:
+    slow, short = running.post(endless()), running.post(request(max_records=None, timeout=1, rate=10))
+    headers = {"Prefer": "wait=55, return=minimal"}
+    answer = running.http.post("/emulator/status", json={"ids": [slow, short]}, headers=headers)
+    assert answer.headers["Preference-Applied"] == "wait=55, return=minimal"
+    assert [each["id"] for each in answer.json()["emulations"]] == [short]
+    assert answer.json()["not_found"] == []
+    headers = {"Prefer": "wait=1; return=minimal"}
+    answer = running.http.post("/emulator/status", json={"ids": [slow]}, headers=headers)
+    assert answer.json() == {"emulations": [], "not_found": []}
+    # One that is unknown is told of at once: its client would wait for it in vain.
+    answer = running.http.post(
+        "/emulator/status", json={"ids": [slow, "unknown"]}, headers={"Prefer": headers["Prefer"]}
+    )
+    assert answer.json() == {"emulations": [], "not_found": ["unknown"]}
+    answer = running.http.post("/emulator/status", json={"ids": [slow]}, headers={"Prefer": "return=minimal"})
+    assert answer.headers["Preference-Applied"] == "return=minimal"
+    running.http.delete(f"/emulator/{slow}")
+    running.ended(slow)
+
+
+@pytest.mark.parametrize(
+    ("prefer", "minimal"),
+    [
+        ("return=minimal", True),
+        ("wait=3,return=minimal", True),
+        ('Return="Minimal"; x=1', True),
+        ("return=representation", False),
+        ("noreturn=minimal", False),
+        (None, False),
+    ],
+)
+def test_what_counts_as_a_preference_for_little(prefer: str | None, minimal: bool) -> None:
+    assert prefers_minimal(prefer) is minimal
 
 
 def test_many_unknown_ones_are_answered_at_once(http: httpx.Client) -> None:

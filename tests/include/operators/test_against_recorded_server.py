@@ -56,7 +56,13 @@ async def test_start_and_defer(server: RecordedServer, make_context: Any, monkey
     assert isinstance(trigger, EmulationTrigger)
     (event,) = [event async for event in trigger.run()]
     assert wait.execute_complete(make_context(), event.payload) == ID
-    assert len(server.requests) == 4
+    # Before, during and after, as recorded; and once it was asked for many, which the original cannot tell of.
+    assert [request[:2] for request in server.requests] == [
+        ("POST", "/emulator/"),
+        ("GET", f"/emulator/{ID}/status"),
+        ("POST", "/emulator/status"),
+        *[("GET", f"/emulator/{ID}/status")] * 2,
+    ]
 
 
 def test_every_write_denied_is_a_failure_at_once_though_the_original_processes_for_ever(

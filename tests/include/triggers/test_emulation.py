@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from include.hooks.data_emulator_async import DataEmulatorAsyncHook
-from include.triggers import emulation
+from include.triggers import emulation, shared_wait
 from include.triggers.emulation import EmulationTrigger
 from include.wire.status import EmulationState, EmulationStatus
 from tests.include.fake_service import Answer, cut_off, error, fake_service, hang, reset, status, text
@@ -20,7 +20,7 @@ LATER_S = 60.0
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(emulation, "FIRST_EVENT_AFTER_S", 0.0)
-    monkeypatch.setattr(emulation, "MIN_PAUSE_S", 0.01)
+    monkeypatch.setattr(shared_wait, "MIN_PAUSE_S", 0.01)
 
 
 def make_trigger(
@@ -60,47 +60,6 @@ async def test_it_polls_a_service_that_answers_at_once(end: str, connect: Any) -
         assert state_of(await fire(make_trigger())) == end
     assert service.asked == ["GET /emulator/e1/status"] * 4
     assert len(service.connections) == 1, "one session for the whole wait"
-
-
-async def test_it_asks_the_service_to_hold_its_answer(connect: Any) -> None:
-    async with fake_service(status("processing", held=True), status("completed", held=True)) as service:
-        connect(service.url)
-        await fire(make_trigger())
-    assert [request.headers["Prefer"] for request in service.requests] == [f"wait={emulation.LONG_POLL_S}"] * 2
-
-
-async def test_a_wait_that_is_nearly_over_is_not_asked_to_last(connect: Any) -> None:
-    async with fake_service(status("completed")) as service:
-        connect(service.url)
-        await fire(make_trigger(7.5))
-    assert service.requests[0].headers["Prefer"] == "wait=7"
-
-
-async def test_it_polls_slowly_where_the_answer_was_not_held(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-
-    held_but_at_once = status("processing", held=True)
-    async with fake_service(status("processing"), held_but_at_once, status("completed")) as service:
-        connect(service.url)
-        monkeypatch.setattr(emulation, "MIN_PAUSE_S", 1000.0)  # no answer here takes as long as that
-        monkeypatch.setattr(emulation.asyncio, "sleep", sleep)
-        await fire(make_trigger(poll_interval=10))
-    polls = [seconds for seconds in slept if seconds > 0]
-    assert len(polls) == 2
-    assert all(8 <= seconds <= 12 for seconds in polls), "the interval, with jitter"
-
-
-async def test_a_held_answer_is_followed_by_the_next_question_at_once(
-    connect: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(emulation, "MIN_PAUSE_S", 0.0)
-    async with fake_service(status("processing", held=True), status("completed", held=True)) as service:
-        connect(service.url)
-        payload = await fire(make_trigger(poll_interval=3600))
-    assert state_of(payload) is EmulationState.COMPLETED
 
 
 @pytest.mark.parametrize(
