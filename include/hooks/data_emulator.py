@@ -29,7 +29,7 @@ from include.wire.answer import Answer
 from include.wire.call import Call, cancel_call, manifest_call, start_call, status_call
 from include.wire.manifest import Manifest, parse_manifest
 from include.wire.request import EmulationRequest
-from include.wire.status import EmulationStatus, parse_cancelled, parse_started, parse_status
+from include.wire.status import EmulationStatus, Started, parse_cancelled, parse_started, parse_status
 
 T = TypeVar("T")
 
@@ -92,7 +92,19 @@ class DataEmulatorHook(HttpHook):
             without a key the request is sent once only
         :return: the emulation's id
         """
-        return self._call(start_call(request, idempotency_key), self._parse_started)
+        return self.find_or_start_emulation(request, idempotency_key).emulation_id
+
+    def find_or_start_emulation(
+        self, request: EmulationRequest, idempotency_key: str | None, *, attempts: int | None = None
+    ) -> Started:
+        """Ask for an emulation as :meth:`start_emulation` does, and tell whether it was there already.
+
+        :param attempts: instead of the policy's number
+        """
+        started = self._call(start_call(request, idempotency_key), parse_started, attempts=attempts)
+        if started.replayed:
+            self.log.info("Emulation %s had been started under this key already; staying with it", started.emulation_id)
+        return started
 
     def get_status(self, emulation_id: str, wait_s: int | None = None) -> EmulationStatus:
         """Look at an emulation.
@@ -104,14 +116,15 @@ class DataEmulatorHook(HttpHook):
         """
         return self._call(status_call(emulation_id, wait_s), partial(parse_status, emulation_id))
 
-    def cancel(self, emulation_id: str) -> bool:
+    def cancel(self, emulation_id: str, *, attempts: int | None = None) -> bool:
         """Ask for an emulation to be cancelled.
 
+        :param attempts: instead of the policy's number
         :return: True if the service will cancel it, False if it was over already
         :raises DataEmulatorRequestError: with ``http_status`` 405 from a service that cannot cancel
         :raises EmulationNotFoundError: when the service does not know the emulation
         """
-        return self._call(cancel_call(emulation_id), parse_cancelled)
+        return self._call(cancel_call(emulation_id), parse_cancelled, attempts=attempts)
 
     def get_manifest(self, emulation_id: str) -> Manifest:
         """Where a completed emulation's data lies.
@@ -137,12 +150,6 @@ class DataEmulatorHook(HttpHook):
     def _configure_session_from_auth(self, session: requests.Session, connection: Connection) -> requests.Session:
         session.auth = _SettingsAuth(self.settings)
         return session
-
-    def _parse_started(self, answer: Answer) -> str:
-        emulation_id = parse_started(answer)
-        if answer.headers.get("Idempotency-Replayed", "").lower() == "true":
-            self.log.info("Emulation %s had been started under this key already; staying with it", emulation_id)
-        return emulation_id
 
     def _call(self, call: Call, parse: Callable[[Answer], T], *, attempts: int | None = None) -> T:
         """Send a request as often as the policy allows, and parse the answer.

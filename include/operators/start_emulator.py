@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
+import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from airflow.sdk import BaseOperator, Context
-from airflow.sdk.types import RuntimeTaskInstanceProtocol
+from airflow.sdk import Context
 
-from include.connection import DEFAULT_CONN_NAME
+from include.exceptions import DataEmulatorError
 from include.hooks.data_emulator import DataEmulatorHook
+from include.idempotency import idempotency_key
+from include.operators.emulation import EmulationLink, EmulationOperator
 from include.wire.request import EmulationRequest
+from include.wire.status import EmulationState
 
-_MAX_KEY_CHARS = 200
+_STORED = "emulation_id"
+_MAX_RESTARTS = 20
 
 
-class StartEmulatorOperator(BaseOperator):
+class StartEmulatorOperator(EmulationOperator):
     """Ask the Data Emulator Service for an emulation; returns its id, which is in XCom then.
 
-    All parameters are templated. A retry of the task finds the emulation that an earlier try started; clearing the task
-    starts a new one (see :func:`idempotency_key`).
+    All parameters but ``cancel_on_kill`` are templated. A retry of the task finds the emulation that an earlier try
+    started; clearing the task starts a new one, and cancels the old one if it still runs
+    (:func:`include.idempotency.idempotency_key`). A task that is killed while it asks cancels what it may have started.
 
     :param emulator_sync: the sink: ``minio`` (any S3 store) or ``kafka``
     :param emulation_domain: what to emulate, like ``user-profile``, ``device-log`` or ``transaction``
@@ -38,6 +42,8 @@ class StartEmulatorOperator(BaseOperator):
         ``"{{ data_interval_start }}"`` and ``"{{ data_interval_end }}"``; a `datetime` or ISO 8601, with a zone. The
         service has to know how many records there will be: from ``max_records``, or from ``rate`` and ``timeout``
     :param end_time: where the backfill ends, itself not included
+    :param cancel_on_kill: whether an emulation that this task started is cancelled when the task is killed meanwhile,
+        or cleared later
     :param emulation_label: what the log, and a ``map_index_template`` that uses it, call the emulation; the domain by
         default
     :param data_emulator_conn_id: the Airflow connection
@@ -59,8 +65,7 @@ class StartEmulatorOperator(BaseOperator):
         "compression",
         "start_time",
         "end_time",
-        "emulation_label",
-        "data_emulator_conn_id",
+        *EmulationOperator.template_fields,
     )
 
     def __init__(
@@ -78,8 +83,6 @@ class StartEmulatorOperator(BaseOperator):
         compression: str | None = None,
         start_time: datetime | str | None = None,
         end_time: datetime | str | None = None,
-        emulation_label: str | None = None,
-        data_emulator_conn_id: str = DEFAULT_CONN_NAME,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -95,29 +98,72 @@ class StartEmulatorOperator(BaseOperator):
         self.compression = compression
         self.start_time = start_time
         self.end_time = end_time
-        self.emulation_label = emulation_label
-        self.data_emulator_conn_id = data_emulator_conn_id
+        self._asked: tuple[EmulationRequest, str] | None = None
 
-    def execute(self, context: Context) -> str:
+    def execute(self, context: Context) -> Any:
         """Start the emulation and return its id."""
-        request = EmulationRequest.from_arguments(vars(self))
-        label = self.emulation_label or request.emulation_domain
-        self.log.info("Starting emulation %s: %s", label, request.body())
+        return self.start(context)
+
+    def on_kill(self) -> None:
+        """Cancel what has been asked for, whether or not the answer came."""
+        if self._asked is None or not self.cancel_on_kill:
+            return
         hook = DataEmulatorHook(self.data_emulator_conn_id)
-        emulation_id = hook.start_emulation(request, idempotency_key(context["ti"]))
-        self.log.info("Emulation %s has id %s and runs for %d s", label, emulation_id, request.timeout)
+        if not _can_cancel(hook):
+            # Nor does such a service know the key: to ask again for the id would start another emulation.
+            self.log.warning("The service cannot cancel: what this task may have started runs on")
+            return
+        try:
+            started = hook.find_or_start_emulation(*self._asked, attempts=1)
+        except DataEmulatorError as error:
+            self.log.warning("What this task may have started was not cancelled and runs on: %s", error)
+        else:
+            self.cancel(started.emulation_id, attempts=1)
+
+    def start(self, context: Context) -> str:
+        """Start the emulation, or find the one that an earlier try started, and return its id."""
+        request = EmulationRequest.from_arguments(vars(self))
+        self.emulation_label = self.emulation_label or request.emulation_domain
+        self.log.info("Starting emulation %s: %s", self.emulation_label, request.body())
+        hook = DataEmulatorHook(self.data_emulator_conn_id)
+        emulation_id = self._start(hook, request, idempotency_key(context))
+        self.log.info("Emulation %s runs for %d s", self.name_of(emulation_id), request.timeout)
+        if url := hook.settings.emulation_url(emulation_id):
+            self.log.info("It is to be seen at %s", url)
+            self.show_link(context["ti"], EmulationLink, url)
+        self._replace(context, emulation_id)
         return emulation_id
 
+    def _start(self, hook: DataEmulatorHook, request: EmulationRequest, key: str) -> str:
+        """Start it under the first key whose emulation was not cancelled: an earlier try that was killed has done that.
 
-def idempotency_key(ti: RuntimeTaskInstanceProtocol) -> str:
-    """The key that is the same for all tries that mean one emulation, and another for every other emulation.
+        So each key stands for one emulation, and a retry after a kill still starts one that runs.
+        """
+        for restart in range(_MAX_RESTARTS):
+            self._asked = request, f"{key}/{restart}" if restart else key
+            started = hook.find_or_start_emulation(*self._asked)
+            if not started.replayed or hook.get_status(started.emulation_id).state is not EmulationState.CANCELLED:
+                break
+            self.log.info("It was cancelled meanwhile; starting another")
+        return started.emulation_id
 
-    ``max_tries`` stays the same over retries and is raised when a user clears the task: so a retry attaches to the
-    emulation of the try before, and a clear starts afresh.
+    def _replace(self, context: Context, emulation_id: str) -> None:
+        """Remember the emulation, and cancel the one that this task had started before it was cleared."""
+        store: Any = context.get("task_state_store")
+        if store is None:
+            return
+        previous = store.get(_STORED)
+        store.set(_STORED, emulation_id)
+        if previous and previous != emulation_id and self.cancel_on_kill:
+            # First the new id, so that a task that waits for the old one, and hears of its end, finds the new one.
+            context["ti"].xcom_push(key="return_value", value=emulation_id)
+            self.log.info("This task had started emulation %s before it was cleared", previous)
+            self.cancel(previous)
 
-    :return: readable if it fits into an HTTP header as it is, else its SHA-256
-    """
-    key = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}/{ti.max_tries}"
-    if key.isascii() and key.isprintable() and len(key) <= _MAX_KEY_CHARS:
-        return key
-    return hashlib.sha256(key.encode()).hexdigest()
+
+def _can_cancel(hook: DataEmulatorHook) -> bool:
+    try:
+        hook.cancel(str(uuid.UUID(int=0)), attempts=1)
+    except DataEmulatorError as error:
+        return getattr(error, "http_status", None) == 404
+    return False

@@ -87,6 +87,18 @@ class EmulationStatus:
         )
 
 
+@dataclass(frozen=True)
+class Started:
+    """What the service says to a start.
+
+    :param emulation_id: the emulation
+    :param replayed: whether the idempotency key had started it before
+    """
+
+    emulation_id: str
+    replayed: bool
+
+
 def parse_emulation_id(value: Any) -> str:
     """The id as a string, from a plain string or from the original service's ``{"value": "..."}``.
 
@@ -99,12 +111,13 @@ def parse_emulation_id(value: Any) -> str:
     raise DataEmulatorAnswerError(f"An emulation's id is a string or {{'value': string}}, got {value!r}")
 
 
-def parse_started(answer: Answer) -> str:
-    """The id out of the answer to ``POST /emulator/``.
+def parse_started(answer: Answer) -> Started:
+    """Read the answer to ``POST /emulator/``.
 
     :raises DataEmulatorError: as :meth:`Answer.json_object` and :func:`parse_emulation_id` do
     """
-    return parse_emulation_id(answer.json_object().get("id"))
+    emulation_id = parse_emulation_id(answer.json_object().get("id"))
+    return Started(emulation_id, replayed=answer.headers.get("Idempotency-Replayed", "").lower() == "true")
 
 
 def parse_cancelled(answer: Answer) -> bool:

@@ -1,0 +1,81 @@
+"""What all operators of emulations have: a label, a connection, links, and a way to cancel what nobody waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from airflow.sdk import BaseOperator, BaseOperatorLink
+from airflow.sdk.types import TaskInstanceKey
+
+from include.connection import DEFAULT_CONN_NAME
+from include.exceptions import DataEmulatorError
+from include.hooks.data_emulator import DataEmulatorHook
+
+
+class EmulationLink(BaseOperatorLink):
+    """To the emulation in the service."""
+
+    name = "Emulation"
+    xcom_key = "emulation_link"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The URL that the task has found; Airflow calls this in the worker, at the task's end."""
+        return operator.link_urls.get(self.xcom_key, "") if isinstance(operator, EmulationOperator) else ""
+
+
+class DataLink(EmulationLink):
+    """To the bucket or topic, in the console that the connection names."""
+
+    name = "Data"
+    xcom_key = "data_link"
+
+
+class EmulationOperator(BaseOperator):
+    """Base of the operators that start emulations or wait for them.
+
+    :param cancel_on_kill: whether an emulation is cancelled once nobody waits for it any more
+    :param emulation_label: what the log, errors, and a ``map_index_template`` that uses it, call the emulation
+    :param data_emulator_conn_id: the Airflow connection
+    """
+
+    template_fields: Sequence[str] = ("emulation_label", "data_emulator_conn_id")
+    operator_extra_links: Collection[BaseOperatorLink] = (EmulationLink(),)
+
+    def __init__(
+        self,
+        *,
+        cancel_on_kill: bool = True,
+        emulation_label: str | None = None,
+        data_emulator_conn_id: str = DEFAULT_CONN_NAME,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.cancel_on_kill = cancel_on_kill
+        self.emulation_label = emulation_label
+        self.data_emulator_conn_id = data_emulator_conn_id
+        self.link_urls: dict[str, str] = {}
+
+    def show_link(self, ti: Any, link: type[EmulationLink], url: str | None) -> None:
+        """Let the UI show a link from now on; Airflow itself would only do so at the task's end."""
+        if url:
+            self.link_urls[str(link.xcom_key)] = url
+            ti.xcom_push(key=link.xcom_key, value=url)
+
+    def name_of(self, emulation_id: str) -> str:
+        """The emulation for logs and errors."""
+        return f"{self.emulation_label} ({emulation_id})" if self.emulation_label else emulation_id
+
+    def cancel(self, emulation_id: str, *, attempts: int | None = None) -> bool | None:
+        """Cancel an emulation; what is in the way is logged.
+
+        :return: True if it will be cancelled, False if it was over already, None if it was not to be done
+        """
+        # A hook of its own: a signal interrupts whatever another one is doing.
+        try:
+            cancelled = DataEmulatorHook(self.data_emulator_conn_id).cancel(emulation_id, attempts=attempts)
+        except DataEmulatorError as error:
+            self.log.warning("Emulation %s was not cancelled and runs on: %s", self.name_of(emulation_id), error)
+            return None
+        self.log.info("Emulation %s %s", self.name_of(emulation_id), "cancelled" if cancelled else "was over already")
+        return cancelled

@@ -1,0 +1,234 @@
+"""Waiting for an emulation: what the operators share that do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import BaseOperatorLink, Context
+
+from include.assets import EMULATIONS, emit
+from include.exceptions import (
+    DataEmulatorConfigError,
+    DataEmulatorRequestError,
+    EmulationCancelledError,
+    EmulationDataError,
+    EmulationFailedError,
+    EmulationTimeoutError,
+)
+from include.hooks.data_emulator import DataEmulatorHook
+from include.operators.emulation import DataLink, EmulationLink, EmulationOperator
+from include.receipt import Receipt
+from include.triggers.emulation import EmulationTrigger
+from include.wait_log import WaitLog
+from include.wire.answer import request_error
+from include.wire.manifest import Manifest
+from include.wire.status import EmulationState, EmulationStatus
+
+#: The XCom that holds the receipt of a completed emulation.
+RECEIPT_KEY = "receipt"
+
+#: How much longer than the trigger's own deadline Airflow waits before it fails the task by itself: the backstop for a
+#: triggerer that is down when the deadline passes.
+_BACKSTOP_S = 300.0
+_NO_MANIFESTS = (404, 405, 501)
+
+
+class EmulationWaitOperator(EmulationOperator):
+    """Base of the operators that wait until an emulation is over.
+
+    While it waits the task is deferred and holds no worker slot, unless ``deferrable=False``. When the emulation has
+    completed the receipt is in the XCom ``receipt``; and if ``include.assets.EMULATIONS`` is among the task's outlets,
+    an asset event carries it.
+
+    :param poll_interval: seconds between two looks; a service that holds its answer (long poll) is not asked so often,
+        and tells of the end at once
+    :param max_retries: the wait ends after ``poll_interval * max_retries`` seconds
+    :param wait_timeout: instead of ``max_retries``: the seconds after which the wait ends. Either is counted from the
+        start of each try of the task
+    :param deferrable: False polls from the worker instead
+    :param cancel_on_kill: whether the emulation is cancelled once nobody waits for it any more: the task was killed,
+        cleared or marked as something else, or the wait ran out
+    :raises EmulationFailedError: when it failed, or a thread of it did, whatever else the status says
+    :raises EmulationCancelledError: when it was cancelled
+    :raises EmulationTimeoutError: when it is not over in time
+    :raises EmulationDataError: when its manifest has other numbers than its status
+    :raises EmulationNotFoundError: when the service does not know it
+    :raises DataEmulatorConfigError: when a parameter is of the wrong type
+    :raises DataEmulatorUnavailableError: when the service cannot be reached for the first look, or for the manifest;
+        the only one for which Airflow's retries are used
+    """
+
+    template_fields: Sequence[str] = ("poll_interval", "wait_timeout", *EmulationOperator.template_fields)
+    operator_extra_links: Collection[BaseOperatorLink] = (EmulationLink(), DataLink())
+
+    def __init__(
+        self,
+        *,
+        poll_interval: float | str = 10,
+        max_retries: int = 30,
+        wait_timeout: float | str | None = None,
+        deferrable: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        for name, value in (("poll_interval", poll_interval), ("max_retries", max_retries)):
+            if isinstance(value, int | float) and value <= 0:
+                raise ValueError(f"Task {self.task_id}: {name} must be above 0, got {value!r}")
+        self.poll_interval = poll_interval
+        self.max_retries = max_retries
+        self.wait_timeout = wait_timeout
+        self.deferrable = deferrable
+        self._polled_id: str | None = None
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
+        """Go on after the trigger's event, which :class:`EmulationTrigger` describes."""
+        waited_for, emulation_id = event["emulation_id"], self.current_id(context, event["emulation_id"])
+        if emulation_id != waited_for:
+            self.log.info("Emulation %s was replaced by %s; waiting for that", waited_for, emulation_id)
+            return self.wait_for(context, emulation_id)
+        self._show_emulation(context, emulation_id)
+        if event["outcome"] == "ended":
+            return self._conclude(context, EmulationStatus.from_dict(event["status"]))
+        if event["outcome"] == "refused":
+            asked = f"Status of emulation {self.name_of(emulation_id)}: the service"
+            raise request_error(asked, event["http_status"], event["detail"])
+        return self._give_up(context, emulation_id, event["state"], event["last_error"])
+
+    def current_id(self, context: Context, waited_for: str) -> str:
+        """The emulation that the task is about now; an operator for which it can change meanwhile says which."""
+        return waited_for
+
+    def result(self, receipt: Receipt | None, emulation_id: str) -> Any:
+        """What the task returns for a completed emulation; ``receipt`` is None from a service without manifests."""
+        raise NotImplementedError
+
+    def on_kill(self) -> None:
+        """Cancel the emulation that is being polled; while deferred, the trigger does it."""
+        if self._polled_id is not None and self.cancel_on_kill:
+            self.cancel(self._polled_id, attempts=1)
+
+    def wait_for(self, context: Context, emulation_id: str) -> Any:
+        """Look once; then conclude, defer, or poll."""
+        poll_interval_s, wait_s = self._poll_interval_s(), self._wait_s()
+        deadline = time.time() + wait_s
+        self._show_emulation(context, emulation_id)
+        status = DataEmulatorHook(self.data_emulator_conn_id).get_status(emulation_id)
+        if status.state.is_terminal:
+            return self._conclude(context, status)
+        self.log.info("Emulation %s is %s; waiting up to %g s", self.name_of(emulation_id), status.state, wait_s)
+        if self.deferrable:
+            self.defer(
+                trigger=EmulationTrigger(
+                    emulation_id=emulation_id,
+                    poll_interval=poll_interval_s,
+                    deadline=deadline,
+                    cancel_on_kill=self.cancel_on_kill,
+                    data_emulator_conn_id=self.data_emulator_conn_id,
+                ),
+                method_name="execute_complete",
+                timeout=timedelta(seconds=wait_s + _BACKSTOP_S),
+            )
+        return self._poll(context, emulation_id, poll_interval_s, deadline)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """The bucket or topic as the task's output; asked for by the OpenLineage provider, if that is installed."""
+        from airflow.providers.common.compat.openlineage.facet import Dataset
+        from airflow.providers.openlineage.extractors import OperatorLineage
+
+        receipt = task_instance.xcom_pull(task_ids=self.task_id, key=RECEIPT_KEY, map_indexes=task_instance.map_index)
+        outputs = [Dataset(*Receipt.from_dict(receipt).lineage_name)] if receipt else []
+        return OperatorLineage(outputs=outputs)
+
+    def _show_emulation(self, context: Context, emulation_id: str) -> None:
+        settings = DataEmulatorHook(self.data_emulator_conn_id).settings
+        self.show_link(context["ti"], EmulationLink, settings.emulation_url(emulation_id))
+
+    def _poll_interval_s(self) -> float:
+        return _seconds("poll_interval", self.poll_interval)
+
+    def _wait_s(self) -> float:
+        if self.wait_timeout is None:
+            return self._poll_interval_s() * self.max_retries
+        return _seconds("wait_timeout", self.wait_timeout)
+
+    def _poll(self, context: Context, emulation_id: str, poll_interval_s: float, deadline: float) -> Any:
+        """Wait in the worker, as the deferred task does in the triggerer."""
+        self._polled_id = emulation_id
+        hook = DataEmulatorHook(self.data_emulator_conn_id)
+        log = WaitLog(self.log, self.name_of(emulation_id))
+        while (remaining_s := deadline - time.time()) > 0:
+            time.sleep(min(poll_interval_s, remaining_s))
+            status = hook.get_status(emulation_id)
+            if status.state.is_terminal:
+                return self._conclude(context, status)
+            log.answered(status)
+        return self._give_up(context, emulation_id, log.state, None)
+
+    def _conclude(self, context: Context, status: EmulationStatus) -> Any:
+        """The result of a completed emulation, or the error that its end is."""
+        name = self.name_of(status.emulation_id)
+        if status.state is EmulationState.COMPLETED:
+            self.log.info("Emulation %s completed%s", name, f": {status.progress}" if status.progress else "")
+            return self.result(self._receipt(context, status), status.emulation_id)
+        if status.state is EmulationState.FAILED:
+            raise EmulationFailedError(f"Emulation {name} failed: {status.error or 'the service gives no reason'}")
+        raise EmulationCancelledError(
+            f"Emulation {name} was cancelled{f': {status.error}' if status.error else ''}. "
+            "To run it again, clear the task that starts it together with this one"
+        )
+
+    def _receipt(self, context: Context, status: EmulationStatus) -> Receipt | None:
+        """Fetch the manifest of a completed emulation, and leave its receipt where others find it."""
+        hook = DataEmulatorHook(self.data_emulator_conn_id)
+        try:
+            manifest = hook.get_manifest(status.emulation_id)
+        except DataEmulatorRequestError as error:
+            if error.http_status not in _NO_MANIFESTS:
+                raise
+            self.log.info("The service has no manifests: there is no receipt, and no asset event")
+            return None
+        told = status.progress.records if status.progress else None
+        if told is not None and told != manifest.records:
+            raise EmulationDataError(
+                f"Emulation {self.name_of(status.emulation_id)} completed with {told:,} records, but its manifest has "
+                f"{manifest.records:,}"
+            )
+        receipt = Receipt.of_manifest(manifest, duration_s=status.progress.elapsed_s if status.progress else None)
+        self.log.info("Receipt: %s", receipt.as_dict())
+        context["ti"].xcom_push(key=RECEIPT_KEY, value=receipt.as_dict())
+        self.show_link(context["ti"], DataLink, _console_url(hook, manifest))
+        if EMULATIONS in self.outlets:
+            emit(context, receipt)
+        return receipt
+
+    def _give_up(self, context: Context, emulation_id: str, state: str | None, last_error: str | None) -> Any:
+        """Cancel an emulation that is not over in time, and fail; if it has just ended after all, that counts."""
+        what_now = "it runs on, since cancel_on_kill is False"
+        if self.cancel_on_kill:
+            cancelled = self.cancel(emulation_id)
+            if cancelled is False:
+                return self._conclude(context, DataEmulatorHook(self.data_emulator_conn_id).get_status(emulation_id))
+            what_now = "it was cancelled" if cancelled else "it could not be cancelled"
+        raise EmulationTimeoutError(
+            f"Emulation {self.name_of(emulation_id)} was not over after {self._wait_s():g} s; last seen "
+            f"{state or 'nothing of it'}{f', last error: {last_error}' if last_error else ''}; {what_now}"
+        )
+
+
+def _console_url(hook: DataEmulatorHook, manifest: Manifest) -> str | None:
+    if manifest.topic:
+        return hook.settings.topic_url(manifest.topic)
+    return hook.settings.bucket_url(manifest.bucket, f"{manifest.emulation_id}/") if manifest.bucket else None
+
+
+def _seconds(name: str, value: float | str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise DataEmulatorConfigError(f"{name} must be a number of seconds above 0, got {value!r}")
+    return seconds
