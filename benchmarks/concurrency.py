@@ -31,7 +31,8 @@ from benchmarks.threaded_service import ThreadedService
 from data_emulator.settings import Settings
 from data_emulator.stack.ports import PortReservation
 from data_emulator.stack.processes import Supervisor
-from data_emulator.stack.readback import count_messages, count_objects
+from data_emulator.stack.readback_messages import count_messages
+from data_emulator.stack.readback_objects import count_objects
 from data_emulator.stack.receipt import compare, fetch_manifest
 
 _PACED_FROM = 1000

@@ -49,26 +49,49 @@ class SchemaRegistry:
         :raises SinkUnavailable: when the registry does not answer, refuses the service, or refuses the schema because
             the topic's earlier one is incompatible.
         """
-        subject = f"{topic}-value"
+        doing = f"registering the schema of {topic}-value"
+        answer = self._answer(doing, "POST", f"/subjects/{topic}-value/versions", {"schema": schema})
+        schema_id = self._field(doing, answer, "id")
+        if not isinstance(schema_id, int) or not 0 <= schema_id <= _MAX_ID:
+            raise self._unavailable(doing, f"an answer without an id: {answer.text[:_SHOWN_CHARS]}")
+        return schema_id
+
+    def schema(self, schema_id: int) -> str | None:
+        """Return the schema with this id, as JSON; `None` if the registry has none of this id. Blocks.
+
+        :raises SinkUnavailable: when the registry does not answer, or refuses to.
+        """
+        doing = f"asking for schema {schema_id}"
+        answer = self._answer(doing, "GET", f"/schemas/ids/{schema_id}", None)
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return None
+        schema = self._field(doing, answer, "schema")
+        if not isinstance(schema, str):
+            raise self._unavailable(doing, f"an answer without a schema: {answer.text[:_SHOWN_CHARS]}")
+        return schema
+
+    def _answer(self, doing: str, method: str, path: str, body: dict[str, str] | None) -> httpx.Response:
         try:
-            answer = httpx.post(
-                f"{self._url}/subjects/{subject}/versions",
-                json={"schema": schema},
-                headers={"Content-Type": _MEDIA_TYPE, "Accept": _MEDIA_TYPE},
+            return httpx.request(
+                method,
+                self._url + path,
+                json=body,
+                headers={"Accept": _MEDIA_TYPE} | ({"Content-Type": _MEDIA_TYPE} if body else {}),
                 auth=self._auth,
                 timeout=_TIMEOUT_S,
             )
         except httpx.HTTPError as error:
-            raise self._unavailable(subject, type(error).__name__) from None
-        if answer.status_code != httpx.codes.OK:
-            raise self._unavailable(subject, f"{answer.status_code} {answer.text[:_SHOWN_CHARS]}")
-        try:
-            schema_id = answer.json()["id"]
-        except (ValueError, TypeError, KeyError):
-            schema_id = None
-        if not isinstance(schema_id, int) or not 0 <= schema_id <= _MAX_ID:
-            raise self._unavailable(subject, f"an answer without an id: {answer.text[:_SHOWN_CHARS]}")
-        return schema_id
+            raise self._unavailable(doing, type(error).__name__) from None
 
-    def _unavailable(self, subject: str, why: str) -> SinkUnavailable:
-        return SinkUnavailable(f"Schema registry at {self._url}, registering the schema of {subject}: {why}")
+    def _field(self, doing: str, answer: httpx.Response, name: str) -> object:
+        """Return what an answer has under this name; `None` if it has nothing."""
+        if answer.status_code != httpx.codes.OK:
+            raise self._unavailable(doing, f"{answer.status_code} {answer.text[:_SHOWN_CHARS]}")
+        try:
+            body = answer.json()
+        except ValueError:
+            return None
+        return body.get(name) if isinstance(body, dict) else None
+
+    def _unavailable(self, doing: str, why: str) -> SinkUnavailable:
+        return SinkUnavailable(f"Schema registry at {self._url}, {doing}: {why}")

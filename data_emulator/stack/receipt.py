@@ -8,7 +8,9 @@ from rich.table import Table
 
 from data_emulator.settings import Settings
 from data_emulator.stack.console import console
-from data_emulator.stack.readback import Counted, ReadBackError, count_messages, count_objects
+from data_emulator.stack.readback import Counted, ReadBackError
+from data_emulator.stack.readback_messages import count_messages
+from data_emulator.stack.readback_objects import count_objects
 from data_emulator.wire import Manifest, State
 
 _REQUEST_TIMEOUT_S = 60.0

@@ -1,4 +1,4 @@
-"""A small schema registry: the one call of Confluent's REST API that the service makes, checked as Confluent's does."""
+"""A small schema registry: the two calls of Confluent's REST API that are made here, checked as Confluent's does."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class FakeSchemaRegistry:
     ) -> None:
         self.ids: dict[str, int] = {}
         self.subjects: list[str] = []
+        self.lookups = 0
         self._login = login
         self._answer = answer
         self._first_id = first_id
@@ -34,7 +35,13 @@ class FakeSchemaRegistry:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                status, answer = registry._answer or registry._register(self.path, dict(self.headers), body)
+                self._send(registry._answer or registry._register(self.path, dict(self.headers), body))
+
+            def do_GET(self) -> None:
+                self._send(registry._answer or registry._look_up(self.path, dict(self.headers)))
+
+            def _send(self, status_and_answer: tuple[int, str]) -> None:
+                status, answer = status_and_answer
                 self.send_response(status)
                 self.send_header("Content-Type", MEDIA_TYPE)
                 self.send_header("Content-Length", str(len(answer.encode())))
@@ -61,10 +68,8 @@ class FakeSchemaRegistry:
         return fastavro.parse_schema(json.loads(text))
 
     def _register(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, str]:
-        if self._login is not None:
-            expected = "Basic " + base64.b64encode(self._login.encode()).decode()
-            if headers.get("Authorization") != expected:
-                return 401, json.dumps({"error_code": 401, "message": "Unauthorized"})
+        if not self._lets_in(headers):
+            return 401, json.dumps({"error_code": 401, "message": "Unauthorized"})
         _, subjects, subject, versions = path.split("/")
         if (subjects, versions) != ("subjects", "versions"):
             return 404, json.dumps({"error_code": 404, "message": "HTTP 404 Not Found"})
@@ -81,3 +86,17 @@ class FakeSchemaRegistry:
             self.subjects.append(subject)
             schema_id = self.ids.setdefault(sent["schema"], self._first_id + len(self.ids))
         return 200, json.dumps({"id": schema_id})
+
+    def _look_up(self, path: str, headers: dict[str, str]) -> tuple[int, str]:
+        if not self._lets_in(headers):
+            return 401, json.dumps({"error_code": 401, "message": "Unauthorized"})
+        found = [text for text, each in self.ids.items() if path == f"/schemas/ids/{each}"]
+        if not found:
+            return 404, json.dumps({"error_code": 40403, "message": "Schema not found"})
+        self.lookups += 1
+        return 200, json.dumps({"schema": found[0]})
+
+    def _lets_in(self, headers: dict[str, str]) -> bool:
+        if self._login is None:
+            return True
+        return headers.get("Authorization") == "Basic " + base64.b64encode(self._login.encode()).decode()

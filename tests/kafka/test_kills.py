@@ -45,7 +45,7 @@ def test_nothing_is_lost_and_nothing_is_there_twice(
     service: Service, s3_store: SeaweedFS, apache_kafka: ApacheKafka
 ) -> None:
     complaints = {
-        f"{wanted.body['emulation_domain']} to {wanted.body['emulator_sync']} ({wanted.body['sync_type']})": wrong
+        tuple(wanted.body[name] for name in ("emulation_domain", "emulator_sync", "sync_type", "format_type")): wrong
         for wanted, wrong in kill_and_count(KILLS, service=service, store=s3_store, broker=apache_kafka, seed=SEED)
         if wrong
     }

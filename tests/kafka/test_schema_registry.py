@@ -13,10 +13,14 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from data_emulator.domains import all_domains
+from data_emulator.settings import Settings
 from data_emulator.stack import apache_kafka_jars
 from data_emulator.stack.apache_kafka import ApacheKafka
 from data_emulator.stack.ports import PortReservation
 from data_emulator.stack.processes import Supervisor
+from data_emulator.stack.readback_messages import count_messages
+from data_emulator.stack.receipt import compare
+from data_emulator.wire import Manifest
 from tests.data_emulator.running_service import RunningService, request
 from tests.kafka import apicurio
 from tests.kafka.apicurio import ApicurioRegistry
@@ -60,6 +64,7 @@ def service(
 def test_whoever_asks_the_registry_can_read_the_records(
     service: RunningService, registry: ApicurioRegistry, apache_kafka: ApacheKafka, domain: str
 ) -> None:
+    settings = Settings(kafka_bootstrap_servers=apache_kafka.bootstrap_servers, schema_registry_url=registry.url)
     body = request(emulator_sync="kafka", emulation_domain=domain, format_type="avro", max_records=2000)
     ids = [service.post(body), service.post(body)]
     for emulation_id in ids:
@@ -74,6 +79,8 @@ def test_whoever_asks_the_registry_can_read_the_records(
         own = [record for record in records if record["emulation_id"] == emulation_id]
         assert len(own) == 2000
         assert sum(len(value) for value in values if emulation_id.encode() in value) == manifest["totals"]["bytes"]
+        stated = Manifest.model_validate(manifest)
+        assert list(compare(stated, count_messages(stated, settings))) == []
         assert [*own[0]["data"]] == all_domains()[domain].schema.names
     versions = httpx.get(f"{registry.url}/subjects/{all_domains()[domain].destination}-value/versions").json()
     assert versions == [1]

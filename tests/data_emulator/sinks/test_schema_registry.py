@@ -30,6 +30,32 @@ def test_a_schema_has_one_id_under_the_topics_subject(ending: str) -> None:
         assert registry.ids[avro_schema("transaction", RecordSource(plan()).schema)] == ids[2]
 
 
+def test_a_schema_is_found_by_its_id() -> None:
+    schema = checked_avro_schema("transaction")
+    with FakeSchemaRegistry(login=f"me:{SECRET}") as registry:
+        known = client(registry, schema_registry_user="me", schema_registry_password=SecretStr(SECRET))
+        assert known.schema(known.register("t", schema)) == schema
+        assert known.schema(7) is None
+        with pytest.raises(SinkUnavailable, match=r"asking for schema 7: 401.*Unauthorized"):
+            client(registry).schema(7)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ((500, "x" * 10_000), "500 x{300}$"),
+        ((200, "no JSON"), "without a schema: no JSON"),
+        ((200, '{"schema": 5}'), "without a schema"),
+    ],
+)
+def test_an_answer_without_a_schema_is_an_error(answer: tuple[int, str], said: str) -> None:
+    with (
+        FakeSchemaRegistry(answer=answer) as registry,
+        pytest.raises(SinkUnavailable, match=f"Schema registry at {registry.url}, asking for schema 7: .*{said}"),
+    ):
+        client(registry).schema(7)
+
+
 def test_user_and_password_are_sent_and_not_shown() -> None:
     schema = checked_avro_schema("transaction")
     with FakeSchemaRegistry(login=f"me:{SECRET}") as registry:

@@ -1,0 +1,121 @@
+"""Reading an emulation's messages back from the broker, and counting them."""
+
+import time
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from data_emulator.settings import Settings
+from data_emulator.sinks.kafka import client_config
+from data_emulator.stack.decoding import DamagedError, MessageDecoder
+from data_emulator.stack.readback import Counted, ReadBackError
+from data_emulator.wire import Manifest
+
+_SILENCE_S = 30.0
+_METADATA_TIMEOUT_S = 10.0
+_CONSUME_BATCH = 1000
+_CONSUME_TIMEOUT_S = 0.2
+
+
+@dataclass
+class _Partition:
+    """What was found in a partition; of the messages that are no records, where the first is, and what it is."""
+
+    records: int = 0
+    bytes: int = 0
+    damaged: int = 0
+    first_damaged: str = ""
+
+
+def count_messages(manifest: Manifest, settings: Settings) -> Counted:
+    """Read every partition of the emulation's topic from its start to its end, in any format that there is.
+
+    Records of other emulations in the topic are passed over.
+
+    :param settings: where the broker is and, for Avro, the schema registry.
+    :raises ReadBackError: when either cannot be read. What is wrong with the data is in `Counted.problems`.
+    """
+    decoder = MessageDecoder(manifest.format_type, settings)
+    marker = manifest.id.encode()
+    found: dict[int, _Partition] = {}
+    with closing(_messages(manifest, settings)) as messages:
+        for message in messages:
+            value = message.value() or b""
+            if marker not in value:
+                continue  # It is another's, and need not be decoded.
+            here = found.setdefault(message.partition() or 0, _Partition())
+            try:
+                own = decoder.emulation_id(value) == manifest.id
+            except DamagedError as error:
+                here.first_damaged = here.first_damaged or f"offset {message.offset()}: {error}"
+                here.damaged += 1
+                continue
+            here.records += own
+            here.bytes += own * len(value)
+    return _compared(found, manifest)
+
+
+def _compared(found: dict[int, _Partition], manifest: Manifest) -> Counted:
+    counted = Counted(
+        places=sum(here.records > 0 for here in found.values()),
+        records=sum(here.records for here in found.values()),
+        bytes=sum(here.bytes for here in found.values()),
+    )
+    stated = {entry.partition: (entry.records, entry.bytes) for entry in manifest.partitions}
+    for partition in sorted(found.keys() | stated.keys()):
+        here = found.get(partition, _Partition())
+        if here.damaged:
+            counted.problems.append(
+                f"partition {partition}: {here.damaged:,} messages with this emulation's id are no "
+                f"{manifest.format_type} records; {here.first_damaged}"
+            )
+        records, size = stated.get(partition, (0, 0))
+        if (here.records, here.bytes) != (records, size):
+            counted.problems.append(
+                f"partition {partition} has {here.records:,} records, {here.bytes:,} bytes; the manifest says "
+                f"{records:,} records, {size:,} bytes"
+            )
+    return counted
+
+
+def _messages(manifest: Manifest, settings: Settings) -> Generator[Message]:
+    """Yield all messages of the topic. Raises ReadBackError.
+
+    The end is where the broker says that a fetch has reached it, since not every broker's ListOffsets tells it right.
+    """
+    topic = manifest.topic or ""
+    config = {
+        **client_config(settings),
+        "group.id": f"receipt-{manifest.id}",
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_committed",
+        "session.timeout.ms": 6000,
+        "fetch.wait.max.ms": 50,
+    }
+    try:
+        with closing(Consumer(config)) as consumer:
+            partitions = list(consumer.list_topics(topic, timeout=_METADATA_TIMEOUT_S).topics[topic].partitions)
+            consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+            unfinished = set(partitions)
+            heard_at = time.monotonic()
+            while unfinished:
+                # It waits out its timeout unless the batch gets full, and the last one does not.
+                messages = consumer.consume(_CONSUME_BATCH, timeout=_CONSUME_TIMEOUT_S)
+                if messages:
+                    heard_at = time.monotonic()
+                elif time.monotonic() > heard_at + _SILENCE_S:
+                    raise ReadBackError(f"topic {topic}: the broker sent nothing for {_SILENCE_S:.0f} s")
+                for message in messages:
+                    error = message.error()
+                    if error is None:
+                        yield message
+                    elif error.code() == KafkaError._PARTITION_EOF:
+                        unfinished.discard(message.partition() or 0)  # Only a message that was not sent yet has None.
+                    else:
+                        raise KafkaException(error)
+    except KafkaException as error:
+        raise ReadBackError(f"topic {topic} cannot be read: {error.args[0].str()}") from error
