@@ -18,9 +18,11 @@ from include.connection import (
     DEFAULT_CONN_NAME,
     HOOK_NAME,
     ConnectionSettings,
+    base_url_of,
     plain_http_connection,
 )
 from include.exceptions import (
+    DataEmulatorConfigError,
     DataEmulatorConnectionError,
     DataEmulatorError,
     EmulationNotFoundError,
@@ -52,10 +54,10 @@ class DataEmulatorHook(HttpHook):
     its extra, but redirects are not followed and ``timeout`` gives way to our two. The password is the bearer token.
     ``include/provider_info.py`` describes the other fields.
 
-    Passing failures (no connection, timeouts, 429, 5xx, garbled answers) are tried again by the connection's retry
-    policy, a POST only if it carries an idempotency key. All methods raise ``DataEmulatorConfigError`` for a connection
-    that cannot be used, ``DataEmulatorUnavailableError`` when the last attempt failed in passing too, and
-    ``DataEmulatorRequestError`` when the service refused.
+    Passing failures (no connection, timeouts, garbled answers, the connection's ``retry_status_codes``) are tried again
+    by the connection's retry policy, a POST only if it carries an idempotency key. All methods raise
+    ``DataEmulatorConfigError`` for a connection that cannot be used, ``DataEmulatorUnavailableError`` when the last
+    attempt failed in passing too, and ``DataEmulatorRequestError`` when the service refused.
 
     A hook holds the request that it is making, so it is for one thread: code that interrupts another, like a signal
     handler, takes a hook of its own.
@@ -76,7 +78,10 @@ class DataEmulatorHook(HttpHook):
     def settings(self) -> ConnectionSettings:
         """Our own fields of the connection."""
         connection = super().get_connection(self.http_conn_id)
-        return ConnectionSettings.from_connection(self.http_conn_id, connection.password, connection.extra_dejson)
+        extra = connection.extra_dejson
+        return ConnectionSettings.from_connection(
+            self.http_conn_id, connection.password, extra, base_url_of(connection, extra)
+        )
 
     @classmethod
     def get_connection(cls, conn_id: str) -> Connection:
@@ -158,6 +163,7 @@ class DataEmulatorHook(HttpHook):
         """Send a request once.
 
         :raises DataEmulatorConnectionError: when no answer came
+        :raises DataEmulatorConfigError: when a file that the connection names for TLS cannot be read
         """
         self.method = call.method
         options: dict[str, Any] = {
@@ -170,4 +176,7 @@ class DataEmulatorHook(HttpHook):
             response = self.run(call.path, headers=dict(call.headers), extra_options=options, json=call.json)
         except requests.RequestException as error:
             raise DataEmulatorConnectionError(f"{asked} got no answer: {error}") from error
-        return Answer(asked, response.status_code, response.headers, response.content.decode(errors="replace"))
+        except OSError as error:  # what requests says of a `verify` or `cert` that is not there
+            raise DataEmulatorConfigError(f"Connection {self.http_conn_id!r}, its extra: {error}") from error
+        text = response.content.decode(errors="replace")
+        return Answer(asked, response.status_code, response.headers, text, self.settings.retry.status_codes)

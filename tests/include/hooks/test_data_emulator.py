@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import requests
+from airflow.sdk.exceptions import AirflowFailException
 from requests_mock import ANY
 from requests_mock.mocker import Mocker
 
@@ -12,6 +13,7 @@ from include.exceptions import (
     DataEmulatorAnswerError,
     DataEmulatorConfigError,
     DataEmulatorConnectionError,
+    DataEmulatorError,
     DataEmulatorRequestError,
     DataEmulatorUnavailableError,
     EmulationNotFoundError,
@@ -156,6 +158,19 @@ def test_the_attempts_are_the_connections(connect: Any, requests_mock: Mocker) -
     with pytest.raises(DataEmulatorUnavailableError, match="answered 503: starting"):
         DataEmulatorHook().get_status("e1")
     assert requests_mock.call_count == 3
+
+
+@pytest.mark.parametrize(("status_code", "times"), [(408, 5), (425, 5), (503, 1), (429, 1), (404, 1)])
+def test_the_status_codes_to_retry_are_the_connections(
+    status_code: int, times: int, connect: Any, requests_mock: Mocker
+) -> None:
+    connect(retry_status_codes="408, 425")
+    requests_mock.get(STATUS, status_code=status_code)
+    with pytest.raises(DataEmulatorError) as caught:
+        DataEmulatorHook().get_status("e1")
+    assert requests_mock.call_count == times
+    # What is left after that is Airflow's: its retries for what may pass, none for what will not.
+    assert isinstance(caught.value, AirflowFailException) is (times == 1)
 
 
 @pytest.mark.parametrize("status_code", [307, 400, 401, 403, 404, 405, 409, 422])
