@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from functools import cached_property, partial
 from typing import Any, TypeVar
@@ -24,9 +23,8 @@ from include.connection import (
 from include.exceptions import (
     DataEmulatorConfigError,
     DataEmulatorConnectionError,
-    DataEmulatorError,
-    EmulationNotFoundError,
 )
+from include.hooks.connection_check import check_connection
 from include.wire.answer import Answer
 from include.wire.call import Call, cancel_call, manifest_call, start_call, status_call
 from include.wire.manifest import Manifest, parse_manifest
@@ -126,18 +124,11 @@ class DataEmulatorHook(HttpHook):
         return self._call(manifest_call(emulation_id), partial(parse_manifest, emulation_id))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask for an emulation that cannot exist: the answer tells if the token is good and an emulator is there."""
-        emulation_id = str(uuid.UUID(int=0))
+        """Tell whether a Data Emulator Service can be used by this connection, or what is wrong and what to do."""
         try:
-            self._call(status_call(emulation_id), partial(parse_status, emulation_id), attempts=1)
-        except EmulationNotFoundError as error:
-            # Other services have a 404 too, but do not name the emulation in it.
-            if emulation_id in error.detail:
-                return True, f"A Data Emulator Service answers at {self.base_url}"
-            return False, f"Something answers, but not as a Data Emulator Service does: {error}"
-        except DataEmulatorError as error:
+            return check_connection(self._send, self.url_from_endpoint(""), self.settings)
+        except DataEmulatorConfigError as error:
             return False, str(error)
-        return False, f"{self.base_url} claims to know emulation {emulation_id}, which no Data Emulator Service does"
 
     def _configure_session_from_auth(self, session: requests.Session, connection: Connection) -> requests.Session:
         session.auth = _SettingsAuth(self.settings)
@@ -149,14 +140,10 @@ class DataEmulatorHook(HttpHook):
             self.log.info("Emulation %s had been started under this key already; staying with it", emulation_id)
         return emulation_id
 
-    def _call(self, call: Call, parse: Callable[[Answer], T], *, attempts: int | None = None) -> T:
-        """Send a request as often as the policy allows, and parse the answer.
-
-        :param attempts: instead of the policy's number; a request that is not repeatable is sent once anyway
-        """
-        settings = self.settings
-        attempts = attempts if call.repeatable else 1
-        retrying = Retrying(**settings.retry.tenacity_arguments(self.log.warning, attempts=attempts))
+    def _call(self, call: Call, parse: Callable[[Answer], T]) -> T:
+        """Send a request as often as the policy allows, and parse the answer; one that is not repeatable, once."""
+        attempts = None if call.repeatable else 1
+        retrying = Retrying(**self.settings.retry.tenacity_arguments(self.log.warning, attempts=attempts))
         return retrying(lambda: parse(self._send(call)))
 
     def _send(self, call: Call) -> Answer:
