@@ -4,13 +4,13 @@
 
     AirflowException
     └── DataEmulatorError
-        ├── DataEmulatorUnavailableError    passing: 429, 5xx                        may be tried again
+        ├── DataEmulatorUnavailableError    passing: 429, 503 and the like           may be tried again
         │   ├── DataEmulatorConnectionError no answer: refused, reset, timed out     may be tried again
         │   └── DataEmulatorAnswerError     an answer that cannot be understood      may be tried again
         ├── StorageUnavailableError         S3 or Kafka does not answer just now              may be tried again
         ├── EmulationReplacedError          the task that started it is being run again       may be tried again
         ├── DataEmulatorConfigError         a connection field or an argument is wrong        permanent
-        ├── DataEmulatorRequestError        the service refused the request (3xx, 4xx)        permanent
+        ├── DataEmulatorRequestError        the service refused the request (other 4xx, 3xx)  permanent
         │   └── EmulationNotFoundError      404: the service does not know the emulation      permanent
         ├── EmulationFailedError            the emulation ended as failed                     permanent
         ├── EmulationCancelledError         somebody cancelled the emulation                  permanent
@@ -32,7 +32,8 @@ class DataEmulatorError(AirflowException):
 
 
 class DataEmulatorUnavailableError(DataEmulatorError):
-    """The service cannot answer just now (429, 5xx); the same request may succeed later.
+    """The service cannot answer just now, by a status code that the connection's retry policy names; the same request
+    may succeed later.
 
     :param message: what was asked, of whom, and what came back
     :param retry_after_s: seconds the service asked to wait, from ``Retry-After``, or None
@@ -63,7 +64,7 @@ class DataEmulatorRequestError(DataEmulatorError, AirflowFailException):
     """The service refused the request.
 
     :param message: what was asked, of whom, and the service's reason
-    :param http_status: the status code of the answer, 3xx or 4xx
+    :param http_status: the status code of the answer, none that the retry policy names
     :param detail: the service's reason alone
     """
 

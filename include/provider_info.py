@@ -10,6 +10,7 @@ from typing import Any
 # No import of include.connection: it imports the Task SDK, and every Airflow process reads this at start. A test holds
 # the two together.
 _SECONDS = ["number", "null"]
+_TEXT = ["string", "null"]
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -48,8 +49,8 @@ def get_provider_info() -> dict[str, Any]:
                     "retry_attempts": {
                         "label": "Attempts",
                         "description": (
-                            "How often a request is sent at most, when the service is unreachable, busy (429) or "
-                            "broken (5xx). 1 means no retry."
+                            "How often a request is sent at most, when the service is unreachable, or answers with "
+                            "one of the status codes below. 1 means no retry."
                         ),
                         "schema": {"type": ["integer", "null"], "default": 5, "minimum": 1},
                     },
@@ -62,6 +63,38 @@ def get_provider_info() -> dict[str, Any]:
                         "label": "Back-off cap (s)",
                         "description": "No wait between attempts is longer, not even one that Retry-After asks for.",
                         "schema": {"type": _SECONDS, "default": 30, "minimum": 0},
+                    },
+                    "retry_status_codes": {
+                        "label": "Status codes to retry",
+                        "description": (
+                            "HTTP status codes from 400 to 599 that are passing, separated by commas. A request that "
+                            "gets another one fails its task at once, without Airflow's retries."
+                        ),
+                        "schema": {"type": _TEXT, "default": "429, 500, 502, 503, 504"},
+                    },
+                    "service_url": {
+                        "label": "Service URL for browsers",
+                        "description": (
+                            "Where links in the UI lead, like https://emulator.example.com, if browsers reach the "
+                            "service at another address than Airflow does. Empty: Schema, Host and Port."
+                        ),
+                        "schema": {"type": _TEXT, "default": None},
+                    },
+                    "s3_console_url": {
+                        "label": "S3 console URL",
+                        "description": (
+                            "Where links to what was written to S3 lead: a URL with {bucket} and {prefix}, like "
+                            "https://minio.example.com/browser/{bucket}/{prefix}. Empty: no links."
+                        ),
+                        "schema": {"type": _TEXT, "default": None},
+                    },
+                    "kafka_console_url": {
+                        "label": "Kafka console URL",
+                        "description": (
+                            "Where links to what was written to Kafka lead: a URL with {topic}, like "
+                            "https://kafka-ui.example.com/topics/{topic}. Empty: no links."
+                        ),
+                        "schema": {"type": _TEXT, "default": None},
                     },
                 },
             }

@@ -11,6 +11,9 @@ from tenacity import RetryCallState, retry_if_exception_type, stop_after_attempt
 
 from include.exceptions import DataEmulatorUnavailableError
 
+#: Status codes that say "not now" rather than "no", unless the connection names others.
+PASSING_STATUS_CODES = frozenset({429, 500, 502, 503, 504})
+
 _MAX_DOUBLINGS = 30  # beyond every cap; an outage of any length must not overflow a float
 
 
@@ -18,15 +21,18 @@ _MAX_DOUBLINGS = 30  # beyond every cap; an outage of any length must not overfl
 class RetryPolicy:
     """How often a request that failed in passing is sent again, and how long to wait in between.
 
-    What counts as passing is decided where errors are typed: every ``DataEmulatorUnavailableError``. The wait before
-    attempt n+1 is drawn evenly from 0 to ``backoff_base_s * 2**(n-1)`` seconds (exponential back-off with full jitter,
-    so that clients which failed together do not come back together), or what ``Retry-After`` asks for if that is more;
-    neither is ever more than ``backoff_cap_s``.
+    Passing is every ``DataEmulatorUnavailableError``: no answer, an answer that cannot be understood, or an answer with
+    one of ``status_codes``. Every other answer that is not 2xx is permanent.
+
+    The wait before attempt n+1 is drawn evenly from 0 to ``backoff_base_s * 2**(n-1)`` seconds (exponential back-off
+    with full jitter, so that clients which failed together do not come back together), or what ``Retry-After`` asks for
+    if that is more; neither is ever more than ``backoff_cap_s``.
     """
 
     attempts: int
     backoff_base_s: float
     backoff_cap_s: float
+    status_codes: frozenset[int] = PASSING_STATUS_CODES
 
     def wait_s(self, failed_attempts: int, error: BaseException | None) -> float:
         """Seconds to wait after a number of failed attempts, the last of which ended with ``error``."""

@@ -25,7 +25,7 @@ from data_emulator.stack.tansu import Tansu
 from data_emulator.wire import EmulationRequest
 from include.connection import OWN_FIELDS
 from include.domain_list import parse_domain_list
-from include.wire.answer import PASSING_STATUS_CODES
+from include.retry import PASSING_STATUS_CODES
 from tests import dockerfile
 
 ROOT = Path(__file__).parent.parent
@@ -204,11 +204,12 @@ class TestAirflowPage:
     def test_connection_fields(self) -> None:
         stated = {name: default for name, default, _ in table_rows(self.PAGE, "## Connection")}
         assert {name: stated[name] for name in OWN_FIELDS} == {
-            name: f"{each[0]:g}" for name, each in OWN_FIELDS.items()
+            name: "none" if default is None else f"{default:g}" if isinstance(default, float | int) else default
+            for name, default in OWN_FIELDS.items()
         }
 
     def test_status_codes_that_are_tried_again(self) -> None:
-        (row,) = (first for first, _ in table_rows(self.PAGE, "## What is retried") if re.match(r"\d", first))
+        (row,) = (first for first, *_ in table_rows(self.PAGE, "## What is retried") if re.match(r"\d", first))
         assert {int(code) for code in row.split(", ")} == PASSING_STATUS_CODES
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from functools import cached_property, partial
 from typing import Any, TypeVar
@@ -18,13 +17,14 @@ from include.connection import (
     DEFAULT_CONN_NAME,
     HOOK_NAME,
     ConnectionSettings,
+    base_url_of,
     plain_http_connection,
 )
 from include.exceptions import (
+    DataEmulatorConfigError,
     DataEmulatorConnectionError,
-    DataEmulatorError,
-    EmulationNotFoundError,
 )
+from include.hooks.connection_check import check_connection
 from include.wire.answer import Answer
 from include.wire.call import Call, cancel_call, manifest_call, start_call, status_call
 from include.wire.manifest import Manifest, parse_manifest
@@ -52,10 +52,10 @@ class DataEmulatorHook(HttpHook):
     its extra, but redirects are not followed and ``timeout`` gives way to our two. The password is the bearer token.
     ``include/provider_info.py`` describes the other fields.
 
-    Passing failures (no connection, timeouts, 429, 5xx, garbled answers) are tried again by the connection's retry
-    policy, a POST only if it carries an idempotency key. All methods raise ``DataEmulatorConfigError`` for a connection
-    that cannot be used, ``DataEmulatorUnavailableError`` when the last attempt failed in passing too, and
-    ``DataEmulatorRequestError`` when the service refused.
+    Passing failures (no connection, timeouts, garbled answers, the connection's ``retry_status_codes``) are tried again
+    by the connection's retry policy, a POST only if it carries an idempotency key. All methods raise
+    ``DataEmulatorConfigError`` for a connection that cannot be used, ``DataEmulatorUnavailableError`` when the last
+    attempt failed in passing too, and ``DataEmulatorRequestError`` when the service refused.
 
     A hook holds the request that it is making, so it is for one thread: code that interrupts another, like a signal
     handler, takes a hook of its own.
@@ -76,7 +76,10 @@ class DataEmulatorHook(HttpHook):
     def settings(self) -> ConnectionSettings:
         """Our own fields of the connection."""
         connection = super().get_connection(self.http_conn_id)
-        return ConnectionSettings.from_connection(self.http_conn_id, connection.password, connection.extra_dejson)
+        extra = connection.extra_dejson
+        return ConnectionSettings.from_connection(
+            self.http_conn_id, connection.password, extra, base_url_of(connection, extra)
+        )
 
     @classmethod
     def get_connection(cls, conn_id: str) -> Connection:
@@ -134,18 +137,11 @@ class DataEmulatorHook(HttpHook):
         return self._call(manifest_call(emulation_id), partial(parse_manifest, emulation_id))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask for an emulation that cannot exist: the answer tells if the token is good and an emulator is there."""
-        emulation_id = str(uuid.UUID(int=0))
+        """Tell whether a Data Emulator Service can be used by this connection, or what is wrong and what to do."""
         try:
-            self._call(status_call(emulation_id), partial(parse_status, emulation_id), attempts=1)
-        except EmulationNotFoundError as error:
-            # Other services have a 404 too, but do not name the emulation in it.
-            if emulation_id in error.detail:
-                return True, f"A Data Emulator Service answers at {self.base_url}"
-            return False, f"Something answers, but not as a Data Emulator Service does: {error}"
-        except DataEmulatorError as error:
+            return check_connection(self._send, self.url_from_endpoint(""), self.settings)
+        except DataEmulatorConfigError as error:
             return False, str(error)
-        return False, f"{self.base_url} claims to know emulation {emulation_id}, which no Data Emulator Service does"
 
     def _configure_session_from_auth(self, session: requests.Session, connection: Connection) -> requests.Session:
         session.auth = _SettingsAuth(self.settings)
@@ -165,6 +161,7 @@ class DataEmulatorHook(HttpHook):
         """Send a request once.
 
         :raises DataEmulatorConnectionError: when no answer came
+        :raises DataEmulatorConfigError: when a file that the connection names for TLS cannot be read
         """
         self.method = call.method
         options: dict[str, Any] = {
@@ -177,4 +174,7 @@ class DataEmulatorHook(HttpHook):
             response = self.run(call.path, headers=dict(call.headers), extra_options=options, json=call.json)
         except requests.RequestException as error:
             raise DataEmulatorConnectionError(f"{asked} got no answer: {error}") from error
-        return Answer(asked, response.status_code, response.headers, response.content.decode(errors="replace"))
+        except OSError as error:  # what requests says of a `verify` or `cert` that is not there
+            raise DataEmulatorConfigError(f"Connection {self.http_conn_id!r}, its extra: {error}") from error
+        text = response.content.decode(errors="replace")
+        return Answer(asked, response.status_code, response.headers, text, self.settings.retry.status_codes)

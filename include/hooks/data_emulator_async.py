@@ -21,6 +21,7 @@ from include.connection import (
     DEFAULT_CONN_NAME,
     HOOK_NAME,
     ConnectionSettings,
+    base_url_of,
     plain_http_connection,
 )
 from include.exceptions import DataEmulatorConnectionError
@@ -79,8 +80,9 @@ class DataEmulatorAsyncHook(HttpAsyncHook):
         :raises DataEmulatorConfigError: for a connection that cannot be used
         """
         connection = await super().aget_connection(self.http_conn_id)
+        extra = await connection.aextra_dejson()
         settings = ConnectionSettings.from_connection(
-            self.http_conn_id, connection.password, await connection.aextra_dejson()
+            self.http_conn_id, connection.password, extra, base_url_of(connection, extra)
         )
         # trust_env: proxies from the environment, as the synchronous hook has them.
         async with aiohttp.ClientSession(headers=settings.headers(), trust_env=True) as session:
@@ -156,9 +158,8 @@ class DataEmulatorClient:
         try:
             response = await http.run(call.path, headers=dict(call.headers), extra_options=options, json=call.json)
             async with response:
-                return Answer(
-                    asked, response.status, response.headers, await response.text(encoding="utf-8", errors="replace")
-                )
+                text = await response.text(encoding="utf-8", errors="replace")
+                return Answer(asked, response.status, response.headers, text, self.settings.retry.status_codes)
         except (aiohttp.ClientError, TimeoutError) as error:
             reason = str(error) or type(error).__name__
             raise DataEmulatorConnectionError(f"{asked} got no answer: {reason}") from error

@@ -15,11 +15,9 @@ from include.exceptions import (
     DataEmulatorUnavailableError,
     EmulationNotFoundError,
 )
+from include.retry import PASSING_STATUS_CODES
 
 _MAX_DETAIL_CHARS = 1000
-
-#: Status codes that say "not now" rather than "no".
-PASSING_STATUS_CODES = frozenset({429, 500, 502, 503, 504})
 
 _HINTS = {
     401: "set the Token of the Airflow connection",
@@ -35,12 +33,14 @@ class Answer:
     :param status_code: the HTTP status code
     :param headers: looked up without regard to case, as both libraries give them
     :param text: the decoded body
+    :param passing: the status codes that say "not now" rather than "no", by the connection's retry policy
     """
 
     asked: str
     status_code: int
     headers: Mapping[str, str]
     text: str
+    passing: frozenset[int] = PASSING_STATUS_CODES
 
     def json_object(self) -> dict[str, Any]:
         """The body as a JSON object.
@@ -62,12 +62,12 @@ class Answer:
     def raise_for_status(self) -> None:
         """Raise the typed error if the answer is not 2xx.
 
-        :raises DataEmulatorRequestError: for 3xx and 4xx (``EmulationNotFoundError`` for 404)
-        :raises DataEmulatorUnavailableError: for 429 and 5xx
+        :raises DataEmulatorUnavailableError: for a status code that is passing
+        :raises DataEmulatorRequestError: for any other (``EmulationNotFoundError`` for 404)
         """
         if 200 <= self.status_code < 300:
             return
-        if self.status_code in PASSING_STATUS_CODES:
+        if self.status_code in self.passing:
             raise DataEmulatorUnavailableError(
                 f"{self.asked} answered {self.status_code}: {self.detail()}",
                 retry_after_s=retry_after_s(self.headers.get("Retry-After")),
@@ -92,7 +92,7 @@ def request_error(asked: str, status_code: int, detail: str) -> DataEmulatorRequ
     """The error for a refused request; also rebuilds one that a trigger's event carried.
 
     :param asked: what was asked, for the message
-    :param status_code: 3xx or 4xx
+    :param status_code: one that is not passing
     :param detail: the service's reason
     """
     kind = EmulationNotFoundError if status_code == 404 else DataEmulatorRequestError

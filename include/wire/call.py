@@ -65,5 +65,10 @@ def manifest_call(emulation_id: str) -> Call:
     return Call("GET", f"{_emulation_path(emulation_id)}/manifest", True)
 
 
+def readiness_call() -> Call:
+    """Ask whether the service and its sinks are ready; not of the original service, which answers 404."""
+    return Call("GET", "/readyz", True)
+
+
 def _emulation_path(emulation_id: str) -> str:
     return _EMULATIONS_PATH + quote(emulation_id, safe="")

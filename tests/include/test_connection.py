@@ -1,6 +1,11 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from airflow.sdk import Connection
@@ -12,17 +17,21 @@ from include.connection import (
     HOOK_NAME,
     OWN_FIELDS,
     ConnectionSettings,
+    base_url_of,
     plain_http_connection,
 )
 from include.exceptions import DataEmulatorConfigError
 from include.hooks.data_emulator import DataEmulatorHook
 from include.provider_info import get_provider_info
+from include.retry import PASSING_STATUS_CODES as PASSING
 from include.retry import RetryPolicy
 
 
 def test_defaults() -> None:
     settings = ConnectionSettings.from_connection("c", None, {"retry_attempts": None, "backoff_cap": ""})
     assert settings == ConnectionSettings(None, 5.0, 30.0, RetryPolicy(5, 1.0, 30.0))
+    assert settings.retry.status_codes == {429, 500, 502, 503, 504}
+    assert (settings.emulation_url("e"), settings.bucket_url("b"), settings.topic_url("t")) == (None, None, None)
 
 
 def test_fields_of_a_connection_given_as_a_uri_are_strings() -> None:
@@ -43,12 +52,113 @@ def test_fields_of_a_connection_given_as_a_uri_are_strings() -> None:
         ("backoff_base", -0.1),
         ("backoff_cap", "NaN"),
         ("backoff_cap", [1]),
+        ("retry_status_codes", "soon"),
+        ("retry_status_codes", "429; 503"),
+        ("retry_status_codes", ","),
+        ("retry_status_codes", "200"),
+        ("retry_status_codes", [302]),
+        ("retry_status_codes", [429, "busy"]),
+        ("retry_status_codes", [True]),
+        ("retry_status_codes", 429),
+        ("retry_status_codes", {"429": True}),
     ],
 )
 def test_a_field_that_cannot_be_used_is_named(name: str, value: object) -> None:
     with pytest.raises(DataEmulatorConfigError, match=rf"Connection 'my_conn': {name} must be .*, got") as caught:
         ConnectionSettings.from_connection("my_conn", "hunter2", {name: value})
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "codes"),
+    [("429, 503", {429, 503}), ("408 429", {408, 429}), ([429, "599"], {429, 599}), ([], set()), ("", set(PASSING))],
+)
+def test_the_status_codes_to_retry_are_a_text_or_a_list(value: object, codes: set[int]) -> None:
+    settings = ConnectionSettings.from_connection("c", None, {"retry_status_codes": value})
+    assert settings.retry.status_codes == codes
+
+
+CONSOLES = {
+    "s3_console_url": "https://minio.example.com/browser/{bucket}/{prefix}",
+    "kafka_console_url": "https://kafka-ui.example.com:8443/#/topics/{topic}?from={topic}",
+}
+
+
+class TestLinks:
+    def test_what_stands_in_a_link_is_quoted(self) -> None:
+        settings = ConnectionSettings.from_connection("c", None, CONSOLES, "http://emulator:8000")
+        assert settings.emulation_url("e1") == "http://emulator:8000/emulator/e1/status"
+        assert settings.emulation_url("../x?y#z") == "http://emulator:8000/emulator/..%2Fx%3Fy%23z/status"
+        assert settings.bucket_url("b", "e1/part 1") == "https://minio.example.com/browser/b/e1/part%201"
+        assert settings.bucket_url("b?{prefix}", "é#") == "https://minio.example.com/browser/b%3F%7Bprefix%7D/%C3%A9%23"
+        assert settings.bucket_url("b") == "https://minio.example.com/browser/b/"
+        assert settings.topic_url("a&b") == "https://kafka-ui.example.com:8443/#/topics/a%26b?from=a%26b"
+
+    def test_a_console_without_placeholders_is_linked_to_as_it_is(self) -> None:
+        settings = ConnectionSettings.from_connection("c", None, {"kafka_console_url": "https://kafka-ui"})
+        assert settings.topic_url("t") == "https://kafka-ui"
+        assert settings.bucket_url("b") is None
+
+    def test_browsers_may_reach_the_service_at_another_address(self) -> None:
+        extra = {"service_url": "https://lab.example.com/emulator-service/"}
+        settings = ConnectionSettings.from_connection("c", None, extra, "http://emulator:8000")
+        assert settings.emulation_url("e1") == "https://lab.example.com/emulator-service/emulator/e1/status"
+
+    @pytest.mark.parametrize(
+        ("connection", "url"),
+        [
+            ({"host": "emulator"}, "http://emulator"),
+            ({"host": "emulator", "schema": "https", "port": 8443}, "https://emulator:8443"),
+            ({"host": "https://emulator", "schema": "http", "port": 1}, "https://emulator:1"),
+            ({"host": "_http._tcp.example.com", "extra": '{"srv_lookup": true}'}, None),
+            ({}, None),
+        ],
+    )
+    def test_the_address_is_that_of_the_http_hooks(self, connection: dict[str, Any], url: str | None) -> None:
+        made = Connection(conn_id="c", **connection)
+        assert base_url_of(made, made.extra_dejson) == url
+        if url is not None:
+            hook = DataEmulatorHook()
+            hook._set_base_url(made)
+            assert hook.base_url == url
+
+    @pytest.mark.parametrize(
+        ("name", "value", "problem"),
+        [
+            (
+                "service_url",
+                "emulator:8000",
+                "must be a URL that begins with http:// or https:// and a host, got 'emul",
+            ),
+            ("service_url", "ftp://emulator", "must be a URL that begins with http:// or https:// and a host"),
+            ("service_url", "http://", "must be a URL that begins with http:// or https:// and a host"),
+            ("service_url", "http://emulator:port", "must be a URL, got 'http://emulator:port': Port could not be"),
+            ("service_url", "http://[::1", "must be a URL, got 'http://[::1'"),
+            ("service_url", 8000, "must be a URL, got 8000"),
+            ("service_url", "http://emulator /x", "must be a URL without spaces, got"),
+            ("service_url", "javascript:alert(1)", "must be a URL that begins with http"),
+            ("service_url", "http://me:hunter2@emulator", "must not hold a user or a password, got 'http://***@emul"),
+            ("service_url", "http://me:hunter2@emu lator", "must be a URL without spaces, got 'http://***@emu lator'"),
+            ("service_url", "http://emulator/{id}", "has the placeholder {id}; allowed: none"),
+            ("service_url", "http://emulator/?a=b", "must end with its path, without ? and #, got 'http://emulator/?a"),
+            ("s3_console_url", "http://m/{topic}", "has the placeholder {topic}; allowed: {bucket} and {prefix}"),
+            ("s3_console_url", "http://m/{bucket!r}", "has the placeholder {bucket!r}; allowed"),
+            ("s3_console_url", "http://m/{}", "has the placeholder {}; allowed"),
+            ("s3_console_url", "http://m/{bucket", "has a brace that is not part of a placeholder, got"),
+            ("s3_console_url", "http://{bucket}.m/", "must have its placeholders behind the host, got"),
+            ("kafka_console_url", "http://k/{bucket}", "has the placeholder {bucket}; allowed: {topic}"),
+            ("kafka_console_url", ["http://k"], "must be a URL, got ['http://k']"),
+        ],
+    )
+    def test_a_url_that_cannot_be_used_is_named(self, name: str, value: Any, problem: str) -> None:
+        with pytest.raises(DataEmulatorConfigError, match=re.escape(f"Connection 'c': {name} {problem}")) as caught:
+            ConnectionSettings.from_connection("c", None, {name: value})
+        assert "hunter2" not in str(caught.value)
+
+    def test_a_host_with_credentials_would_show_them_in_links(self) -> None:
+        with pytest.raises(DataEmulatorConfigError, match="Host must not hold a user or a password") as caught:
+            ConnectionSettings.from_connection("c", None, {}, "http://me:hunter2@emulator")
+        assert "hunter2" not in str(caught.value)
 
 
 def test_the_token_is_not_shown() -> None:
@@ -74,7 +184,34 @@ def test_the_form_in_the_ui_is_of_this_connection_and_has_its_fields_and_default
     assert form["hook-name"] == HOOK_NAME == DataEmulatorHook.hook_name
     assert (DataEmulatorHook.conn_name_attr, DataEmulatorHook.default_conn_name) == (CONN_NAME_ATTR, DEFAULT_CONN_NAME)
     defaults = {name: field["schema"]["default"] for name, field in form["conn-fields"].items()}
-    assert defaults == {name: default for name, (default, _, _) in OWN_FIELDS.items()}
+    assert defaults == OWN_FIELDS
+    assert all(field["label"] and field["description"].endswith(".") for field in form["conn-fields"].values())
+
+
+@pytest.fixture
+def no_mocks_left() -> Iterator[None]:
+    """Take away the stand-ins that Airflow leaves among the modules for those that it does not find."""
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if isinstance(sys.modules[name], MagicMock):
+            del sys.modules[name]
+
+
+@pytest.mark.usefixtures("no_mocks_left")
+def test_the_form_is_what_the_ui_gets() -> None:
+    from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
+
+    (form,) = (each for each in HookMetaService.hook_meta_data() if each.connection_type == CONN_TYPE)
+    fields = {name: dict(field) for name, field in (form.extra_fields or {}).items()}
+    assert {name: field["value"] for name, field in fields.items()} == OWN_FIELDS
+    assert all(field["schema"]["title"] and field["description"] for field in fields.values())
+    assert form.standard_fields is not None
+    assert form.standard_fields.login is not None
+    assert form.standard_fields.login.hidden
+    for shown in (form.standard_fields.host, form.standard_fields.port, form.standard_fields.password):
+        assert shown is not None
+        assert shown.placeholder
 
 
 def test_airflow_finds_the_connection_type_through_the_packages_metadata() -> None:

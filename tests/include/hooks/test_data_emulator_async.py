@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from airflow.sdk.exceptions import AirflowFailException
 
 from include.exceptions import (
     DataEmulatorConfigError,
     DataEmulatorConnectionError,
+    DataEmulatorError,
     DataEmulatorRequestError,
     DataEmulatorUnavailableError,
     EmulationNotFoundError,
@@ -76,6 +78,17 @@ async def test_the_attempts_are_the_connections_or_the_callers(connect: Any) -> 
             with pytest.raises(DataEmulatorUnavailableError):
                 await client.get_status("e1", attempts=1)
             assert len(service.requests) == 4
+
+
+@pytest.mark.parametrize(("status_code", "times"), [(408, 3), (425, 3), (503, 1), (429, 1), (404, 1)])
+async def test_the_status_codes_to_retry_are_the_connections(status_code: int, times: int, connect: Any) -> None:
+    async with fake_service(error(status_code)) as service:
+        connect(service.url, retry_status_codes=[408, 425], retry_attempts=3)
+        async with DataEmulatorAsyncHook().open() as client:
+            with pytest.raises(DataEmulatorError) as caught:
+                await client.get_status("e1")
+    assert len(service.requests) == times
+    assert isinstance(caught.value, AirflowFailException) is (times == 1)
 
 
 @pytest.mark.parametrize("status_code", [307, 400, 401, 404, 405, 422])

@@ -45,6 +45,17 @@ def test_a_status_code_has_its_error(status_code: int, kind: type[DataEmulatorEr
     assert isinstance(caught.value, AirflowFailException) is not isinstance(caught.value, DataEmulatorUnavailableError)
 
 
+def test_the_policy_says_which_status_codes_are_passing() -> None:
+    passing = frozenset({404, 418})
+    for status_code, kind in [(418, DataEmulatorUnavailableError), (404, DataEmulatorUnavailableError)]:
+        with pytest.raises(kind):
+            Answer("GET http://e/x", status_code, {}, "", passing).json_object()
+    for status_code in (429, 503):
+        with pytest.raises(DataEmulatorRequestError) as caught:
+            Answer("GET http://e/x", status_code, {}, "", passing).json_object()
+        assert caught.value.http_status == status_code
+
+
 @pytest.mark.parametrize(
     ("text", "detail"),
     [

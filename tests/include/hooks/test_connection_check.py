@@ -1,0 +1,431 @@
+"""The button *Test*, against real sockets and servers on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.models import Connection
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from include.hooks.data_emulator import DataEmulatorHook
+from tests.wire.recorded_server import recorded_server
+
+TOKEN = "hunter2"
+NO_SUCH = "00000000-0000-0000-0000-000000000000"
+Reply = tuple[int, dict[str, str], str]
+
+
+def reply(status: int, body: Any = "", **headers: str) -> Reply:
+    return status, headers, body if isinstance(body, str) else json.dumps(body)
+
+
+NO_EMULATION = reply(404, {"detail": f"Emulation ID {NO_SUCH} not found."})
+READY = reply(200, {"ready": True, "checks": {"store": "ok", "minio": "ok", "kafka": "not configured"}})
+
+
+class SilentServer(ThreadingHTTPServer):
+    """Says nothing of clients that break off, as those do that find TLS where they expected none."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass
+
+
+@contextmanager
+def serving(
+    handler: type[BaseHTTPRequestHandler],
+    tls: ssl.SSLContext | None = None,
+    kind: type[ThreadingHTTPServer] = SilentServer,
+) -> Iterator[int]:
+    """A server on a free port of loopback, which it yields."""
+    server = kind(("127.0.0.1", 0), handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def scripted(by_path: dict[str, Reply], otherwise: Reply) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, headers, body = by_path.get(self.path, otherwise)
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(body.encode()))}.items():
+                self.send_header(name.replace("_", "-"), value)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            pass
+
+    return Handler
+
+
+def emulator(readiness: Reply) -> type[BaseHTTPRequestHandler]:
+    return scripted({"/readyz": readiness}, NO_EMULATION)
+
+
+class Files(SimpleHTTPRequestHandler):
+    """Python's own file server, as `python -m http.server` starts it."""
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        pass
+
+
+Certificate = Callable[..., tuple[ssl.SSLContext, Path]]
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Certificate:
+    """Makes a self-signed certificate for a name or an address; gives the server's context, and the file to trust."""
+
+    def make(name: str = "127.0.0.1", days: int = 1) -> tuple[ssl.SSLContext, Path]:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        is_address = re.fullmatch(r"[\d.]+", name)
+        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(name)) if is_address else x509.DNSName(name)])
+        now = datetime.now(UTC)
+        made = (
+            x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=10))
+            .not_valid_after(now + timedelta(days=days))
+            .add_extension(names, critical=False)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .sign(key, hashes.SHA256())
+        )
+        cert_file, key_file = tmp_path / "cert.pem", tmp_path / "key.pem"
+        cert_file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+        key_file.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(cert_file, key_file)
+        return context, cert_file
+
+    return make
+
+
+@pytest.fixture
+def check(connect: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[bool, str]]:
+    """Tests a connection; whatever it says must be one line, without the token."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+    def check(url: str, **extra: Any) -> tuple[bool, str]:
+        connect(url, **{"token": TOKEN, **extra})
+        good, message = DataEmulatorHook().test_connection()
+        assert TOKEN not in message
+        assert message.endswith(".")
+        assert "\n" not in message
+        return good, message
+
+    return check
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return int(bound.getsockname()[1])
+
+
+class TestNoAnswer:
+    def test_a_name_that_does_not_exist(self, check: Any) -> None:
+        good, message = check("http://nowhere.invalid:8000")
+        assert not good
+        assert message.startswith("The name nowhere.invalid cannot be resolved (")
+        assert "): correct Host, or make the name known where Airflow runs." in message
+
+    def test_a_closed_port(self, check: Any, closed_port: int) -> None:
+        good, message = check(f"http://127.0.0.1:{closed_port}")
+        assert not good
+        assert message.startswith(
+            f"127.0.0.1:{closed_port} refuses connections, so nothing listens there: correct Host"
+        )
+
+    def test_no_connection_in_time(self, check: Any) -> None:
+        # A listener that accepts nothing: once its queue is full, Linux leaves what comes unanswered.
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(0)
+            filling = [socket.socket() for _ in range(3)]
+            for each in filling:
+                each.setblocking(False)
+                each.connect_ex(listener.getsockname())
+            port = listener.getsockname()[1]
+            good, message = check(f"http://127.0.0.1:{port}", connect_timeout=0.3)
+            for each in filling:
+                each.close()
+        assert not good
+        assert message.startswith(f"127.0.0.1:{port} could not be reached within 0.3 s (connect_timeout): correct Host")
+        assert "firewall" in message
+
+    def test_no_answer_in_time(self, check: Any) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            port = silent.getsockname()[1]
+            good, message = check(f"http://127.0.0.1:{port}", read_timeout=0.3)
+        assert not good
+        assert message.startswith(
+            f"127.0.0.1:{port} accepts connections, but did not answer within 0.3 s (read_timeout)"
+        )
+
+    def test_what_is_no_http_server(self, check: Any) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+
+            def greet() -> None:
+                for _ in range(2):  # the request, and the question whether it is TLS
+                    accepted, _ = listener.accept()
+                    with accepted:
+                        accepted.recv(1000)
+                        accepted.sendall(b"SSH-2.0-OpenSSH_9.2p1\r\n")
+
+            thread = threading.Thread(target=greet, daemon=True)
+            thread.start()
+            good, message = check(f"http://127.0.0.1:{listener.getsockname()[1]}")
+            thread.join()
+        assert not good
+        assert "does not answer as an HTTP server does: correct Port" in message
+
+    def test_a_proxy_that_is_not_there(self, check: Any, closed_port: int) -> None:
+        good, message = check("http://127.0.0.1:1", proxies={"http": f"http://me:secret@127.0.0.1:{closed_port}"})
+        assert not good
+        assert message.startswith("The proxy on the way to 127.0.0.1:1 does not work: correct `proxies`")
+        assert "secret" not in message
+
+    @pytest.mark.parametrize("url", ["ftp://emulator:8000", "http://:8000"])
+    def test_what_is_no_url_of_a_service(self, check: Any, url: str) -> None:
+        good, message = check(url)
+        assert not good
+        assert "is not the URL of a service: set Schema to http or https" in message
+
+
+class TestTls:
+    def test_a_certificate_that_is_not_trusted(self, check: Any, certificate: Certificate) -> None:
+        tls, file = certificate()
+        with serving(emulator(READY), tls) as port:
+            good, message = check(f"https://127.0.0.1:{port}")
+            assert not good
+            assert message.startswith(f"The certificate of 127.0.0.1:{port} is not trusted (self-signed certificate): ")
+            assert '"verify": "/path/to/ca.pem"' in message
+            # What the sentence says helps.
+            assert check(f"https://127.0.0.1:{port}", verify=str(file))[0]
+
+    def test_a_certificate_for_another_name(self, check: Any, certificate: Certificate) -> None:
+        tls, file = certificate("emulator.example.com")
+        with serving(emulator(READY), tls) as port:
+            good, message = check(f"https://127.0.0.1:{port}", verify=str(file))
+        assert not good
+        assert message == (
+            f"The certificate of 127.0.0.1:{port} is for another name: set Host to a name that the certificate has."
+        )
+
+    def test_a_certificate_that_has_expired(self, check: Any, certificate: Certificate) -> None:
+        tls, file = certificate(days=-1)
+        with serving(emulator(READY), tls) as port:
+            good, message = check(f"https://127.0.0.1:{port}", verify=str(file))
+        assert not good
+        assert message == f"The certificate of 127.0.0.1:{port} has expired: renew it at the service."
+
+    def test_https_spoken_to_a_server_of_http(self, check: Any) -> None:
+        with serving(emulator(READY)) as port:
+            good, message = check(f"https://127.0.0.1:{port}")
+        assert not good
+        assert message == f"127.0.0.1:{port} does not speak TLS: set Schema to http, or correct Port."
+
+    def test_https_spoken_to_what_breaks_off(self, check: Any) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+
+            def break_off() -> None:
+                accepted, _ = listener.accept()
+                with accepted:
+                    accepted.recv(10_000)
+
+            thread = threading.Thread(target=break_off, daemon=True)
+            thread.start()
+            good, message = check(f"https://127.0.0.1:{listener.getsockname()[1]}")
+            thread.join()
+        assert not good
+        assert re.search(r"set Schema to http|TLS with .* failed", message)
+
+    def test_http_spoken_to_a_server_of_https(self, check: Any, certificate: Certificate) -> None:
+        with serving(emulator(READY), certificate()[0]) as port:
+            good, message = check(f"http://127.0.0.1:{port}")
+        assert not good
+        assert message == f"127.0.0.1:{port} speaks TLS: set Schema to https."
+
+    def test_http_spoken_to_a_server_of_https_that_answers_in_plain(self, check: Any, certificate: Certificate) -> None:
+        tls = certificate()[0]
+
+        class Both(SilentServer):
+            def get_request(self) -> Any:
+                accepted, address = super().get_request()
+                is_hello = accepted.recv(1, socket.MSG_PEEK) == b"\x16"
+                return (tls.wrap_socket(accepted, server_side=True) if is_hello else accepted), address
+
+        with serving(
+            scripted({}, reply(400, "<html>The plain HTTP request was sent to HTTPS port")), kind=Both
+        ) as port:
+            good, message = check(f"http://127.0.0.1:{port}")
+        assert not good
+        assert message == f"127.0.0.1:{port} speaks TLS: set Schema to https."
+
+
+class TestNoEmulator:
+    @pytest.mark.parametrize(
+        ("answer", "token", "says"),
+        [
+            (reply(401, {"detail": "no token"}), None, "wants a token (401): set Token"),
+            (reply(401, {"detail": "hunter2 is wrong"}), TOKEN, "refuses the token (401): set Token"),
+            (reply(403, {"detail": "not for hunter2"}), TOKEN, "forbids the request (403): use a token that may"),
+            (
+                reply(302, Location="https://me:hunter2@sso.example.com/login?token=hunter2"),
+                TOKEN,
+                "redirects to https://sso.example.com/login, and redirects are not followed: set Schema, Host and Port",
+            ),
+            (reply(404, {"detail": "Not Found"}), TOKEN, "it answered 404 with something else; correct Host and Port."),
+            (reply(404, {"path": f"/emulator/{NO_SUCH}/status"}), TOKEN, "is not a Data Emulator Service"),
+            (reply(404, f"<p>/emulator/{NO_SUCH} not found</p>"), TOKEN, "it answered 404 with an HTML page"),
+            (reply(200, "<html><title>Welcome to nginx!</title></html>"), TOKEN, "it answered 200 with an HTML page"),
+            (reply(200, {"status": "completed"}), TOKEN, "is not a Data Emulator Service"),
+            (reply(500, "hunter2"), TOKEN, "answers 500, so the service is busy or broken: try again later"),
+            (reply(400, {"detail": "https://docs.example.com"}), TOKEN, "it answered 400 with something else"),
+            (reply(429, "", Retry_After="60"), TOKEN, "answers 429, so the service is busy or broken"),
+            (reply(502, "<html>Bad Gateway</html>"), TOKEN, "answers 502, most likely a proxy in front of the service"),
+        ],
+    )
+    def test_an_answer_that_is_not_the_services(self, answer: Reply, token: Any, says: str, check: Any) -> None:
+        with serving(scripted({}, answer)) as port:
+            good, message = check(f"http://127.0.0.1:{port}", token=token)
+        assert not good
+        assert says in message
+        assert f"http://127.0.0.1:{port}" in message
+
+    def test_pythons_file_server(self, check: Any) -> None:
+        with serving(Files) as port:
+            good, message = check(f"http://127.0.0.1:{port}")
+        assert not good
+        assert message == (
+            f"An HTTP server answers at http://127.0.0.1:{port}, but it is not a Data Emulator Service: asked for an "
+            "emulation that cannot exist it answered 404 with an HTML page; correct Host and Port."
+        )
+
+
+class TestReadiness:
+    def test_the_sinks_that_are_ready_are_named(self, check: Any) -> None:
+        with serving(emulator(READY)) as port:
+            assert check(f"http://127.0.0.1:{port}") == (
+                True,
+                f"A Data Emulator Service answers at http://127.0.0.1:{port}: minio is ready, kafka is not configured.",
+            )
+
+    def test_a_sink_that_is_not_ready_is_named_with_the_reason(self, check: Any) -> None:
+        checks = {"store": "ok", "minio": "ok", "kafka": "Kafka at broker:9092: Connection refused"}
+        with serving(emulator(reply(503, {"ready": False, "checks": checks}))) as port:
+            good, message = check(f"http://127.0.0.1:{port}")
+        assert not good
+        assert "but is not ready (kafka: Kafka at broker:9092: Connection refused): correct the service's" in message
+        assert "minio" not in message
+
+    def test_a_service_that_does_not_tell_why_it_is_not_ready(self, check: Any) -> None:
+        with serving(emulator(reply(503, "warming up"))) as port:
+            good, message = check(f"http://127.0.0.1:{port}")
+        assert not good
+        assert "but is not ready (warming up)" in message
+
+    def test_a_sink_that_hangs(self, check: Any) -> None:
+        hanging = threading.Event()
+
+        class Hanging(emulator(READY)):  # type: ignore[misc]
+            def do_GET(self) -> None:  # noqa: N802
+                if self.path == "/readyz":
+                    hanging.wait(30)
+                super().do_GET()
+
+        with serving(Hanging) as port:
+            good, message = check(f"http://127.0.0.1:{port}", read_timeout=0.3)
+            hanging.set()
+        assert not good
+        assert "but did not tell within 0.3 s whether its sinks are ready" in message
+
+    @pytest.mark.parametrize(
+        "answer", [reply(404, {"detail": "Not Found"}), reply(405), reply(200, "<html>"), reply(200, {"checks": 1})]
+    )
+    def test_a_service_without_readiness_is_good(self, answer: Reply, check: Any) -> None:
+        with serving(emulator(answer)) as port:
+            good, message = check(f"http://127.0.0.1:{port}")
+        assert good
+        assert message.endswith("It does not tell whether its sinks are ready.")
+
+    def test_the_original_service_is_good(self, check: Any) -> None:
+        with recorded_server() as server:
+            good, message = check(server.url)
+        assert good
+        assert message == (
+            f"A Data Emulator Service answers at {server.url}. It does not tell whether its sinks are ready."
+        )
+
+
+class TestAsTheApiDoesIt:
+    """The API hands the form's values over as a URI in the environment, under an id that it makes up."""
+
+    def test(self, check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        fields = {"read_timeout": 3, "retry_status_codes": [429], "s3_console_url": "https://m/b/{bucket}/{prefix}"}
+        with serving(emulator(READY)) as port:
+            connection = Connection(
+                conn_id="made_up",
+                conn_type="data_emulator",
+                host="127.0.0.1",
+                port=port,
+                schema="http",
+                password=TOKEN,
+                extra=json.dumps(fields),
+            )
+            monkeypatch.setitem(os.environ, "AIRFLOW_CONN_MADE_UP", connection.get_uri())
+            good, message = connection.test_connection()
+        assert good, message
+        assert "minio is ready" in message
+
+    @pytest.mark.parametrize(
+        ("host", "extra", "says"),
+        [
+            ("127.0.0.1", {"read_timeout": "long"}, "read_timeout must be a number above 0, got 'long'"),
+            ("127.0.0.1", {"kafka_console_url": "k/{topic}"}, "kafka_console_url must be a URL that begins with http"),
+            ("https://127.0.0.1", {"verify": "/no/such/ca.pem"}, "invalid path: /no/such/ca.pem"),
+            ("http://me:hunter2@127.0.0.1", {}, "Host must not hold a user or a password"),
+        ],
+    )
+    def test_a_field_that_cannot_be_used(
+        self, host: str, extra: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connection = Connection(conn_id="made_up", conn_type="data_emulator", host=host, extra=json.dumps(extra))
+        monkeypatch.setenv("AIRFLOW_CONN_MADE_UP", json.dumps({"host": host, "extra": extra}))
+        good, message = connection.test_connection()
+        assert not good
+        assert says in message
+        assert "hunter2" not in message
