@@ -10,15 +10,23 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import Variable, chain, dag, get_current_context, task, task_group
+from airflow.sdk import Param, Variable, chain, dag, get_current_context, task, task_group
 from airflow.sdk.exceptions import AirflowFailException
 
-from include.domain_list import VARIABLE, parse_domain_list
+from include.assets import EMULATIONS
+from include.domain_list import VARIABLE, parse_domain_list, with_overrides
+from include.operators.emulation_wait import RECEIPT_KEY
 from include.operators.start_emulator import StartEmulatorOperator
 from include.operators.status_emulation import StatusEmulationOperator
-from include.run_summary import domain_outcomes
+from include.run_summary import domain_outcomes, totals
 
 log = logging.getLogger(__name__)
+
+#: Limits how many emulations run at a time: it has to count deferred tasks too.
+POOL = "data_emulator"
+#: The service cancels an emulation for whose status nobody has asked for an hour: a triggerer may be away for as long,
+#: and what a deleted run left behind does not run for ever.
+ABANDON_AFTER_S = 3600
 
 DOCS = """
 ### Production-like data for every domain
@@ -32,6 +40,10 @@ The domains come from the Airflow Variable `emulation_domains`, a JSON array of 
 Without the Variable it is user-profile to minio for 30 s, device-log and transaction to kafka for 60 s each.
 A mistake in it fails `get_domains` with a message that names the entry, the field and what is allowed.
 
+At most as many emulations run at a time as the pool `data_emulator` has slots: it must exist, and include deferred
+tasks. Each completed domain emits an event of the asset `emulations`, whose partition is the domain, with the receipt.
+A manual run can override rate, duration and seed in its form.
+
 A domain that fails leaves the others running; `end` then names it and fails the run. To run one domain again, clear its
 `emulate.start` with everything downstream. The service is the one of the connection `data_emulator_default`.
 """
@@ -44,6 +56,27 @@ A domain that fails leaves the others running; `end` then names it and fails the
     catchup=False,
     tags=["data-emulator", "lakehouse-lab"],
     default_args={"owner": "data-platform", "retries": 1, "retry_delay": timedelta(seconds=30)},
+    params={
+        "rate": Param(
+            None,
+            type=["null", "number", "string"],
+            title="Rate",
+            description='Records a second for every domain, or "unlimited"; empty: as the list says.',
+        ),
+        "timeout": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            title="Duration",
+            description="Seconds to emulate every domain for; empty: as the list says.",
+        ),
+        "seed": Param(
+            None,
+            type=["null", "integer"],
+            title="Seed",
+            description="The same seed makes the same data; empty: as the list says.",
+        ),
+    },
     doc_md=DOCS,
 )
 def all_emulations_dag() -> None:
@@ -52,7 +85,9 @@ def all_emulations_dag() -> None:
     @task(retries=0)
     def get_domains() -> list[dict[str, Any]]:
         """Read and check the list of domains."""
-        return parse_domain_list(Variable.get(VARIABLE, default=None))
+        params = get_current_context()["params"]
+        overrides = {name: params[name] for name in ("rate", "timeout", "seed")}
+        return with_overrides(parse_domain_list(Variable.get(VARIABLE, default=None)), **overrides)
 
     @task_group
     def emulate(
@@ -69,9 +104,12 @@ def all_emulations_dag() -> None:
         start_time: str | None,
         end_time: str | None,
         emulation_label: str,
+        poll_interval: float,
         wait_timeout: float,
     ) -> Any:
         """Emulate one domain."""
+        # Both are in the pool. A wait comes before further starts, so that about as many emulations run as it has
+        # slots: a start that is done gives its slot to its wait.
         start_emulation = StartEmulatorOperator(
             task_id="start",
             emulator_sync=emulator_sync,
@@ -86,35 +124,48 @@ def all_emulations_dag() -> None:
             compression=compression,
             start_time=start_time,
             end_time=end_time,
+            abandon_after=ABANDON_AFTER_S,
             emulation_label=emulation_label,
             map_index_template="{{ task.emulation_label }}",
+            pool=POOL,
+            priority_weight=1,
+            weight_rule="absolute",
         )
         wait = StatusEmulationOperator(
             task_id="wait",
             prev_task_id="start",
+            poll_interval=poll_interval,
             wait_timeout=wait_timeout,
             emulation_label=emulation_label,
             map_index_template="{{ task.emulation_label }}",
+            outlets=[EMULATIONS],
+            pool=POOL,
+            priority_weight=2,
+            weight_rule="absolute",
         )
         chain(start_emulation, wait)
         return wait.output
 
     @task(trigger_rule="all_done", retries=0)
-    def end(domains: list[dict[str, Any]] | None) -> None:
-        """Log what became of each domain, and fail unless all completed."""
+    def end(domains: list[dict[str, Any]] | None) -> dict[str, Any]:
+        """Sum up what became of each domain, and fail unless all completed."""
         if domains is None:
             raise AirflowFailException("There is no list of domains: see the log of get_domains")
         ti = get_current_context()["ti"]
         start_task_id, wait_task_id = "emulate.start", "emulate.wait"
         states = ti.get_task_states(dag_id=ti.dag_id, task_ids=[start_task_id, wait_task_id], run_ids=[ti.run_id])
+        indexes = list(range(len(domains)))
+        receipts = ti.xcom_pull(task_ids=wait_task_id, key=RECEIPT_KEY, map_indexes=indexes) if indexes else []
         outcomes = domain_outcomes(
-            domains, states.get(ti.run_id, {}), start_task_id=start_task_id, wait_task_id=wait_task_id
+            domains, states.get(ti.run_id, {}), receipts, start_task_id=start_task_id, wait_task_id=wait_task_id
         )
         for outcome in outcomes:
             log.info(outcome.text)
         if failed := [outcome.text for outcome in outcomes if not outcome.completed]:
             raise AirflowFailException(f"{len(failed)} of {len(outcomes)} domains: " + "; ".join(failed))
-        log.info("All %d domains completed", len(outcomes))
+        summary = totals(outcomes)
+        log.info("All %(domains)d domains completed: %(records)s records, %(bytes)s bytes", summary)
+        return summary
 
     domains = get_domains()
     emulations = emulate.expand_kwargs(domains)

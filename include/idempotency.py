@@ -17,8 +17,8 @@ def idempotency_key(context: Context) -> str:
 
     ``max_tries`` stays the same over retries and is raised when a user clears the task: so a retry attaches to the
     emulation of the try before, and a clear starts afresh. A random part, which Airflow stores with the task instance
-    before it is used, tells it from the same run of another Airflow at the same service, and from a run that was deleted
-    and made again.
+    before it is used, tells it from the same run of another Airflow at the same service, and from a run that was
+    deleted and made again.
 
     :return: readable if it fits into an HTTP header as it is, else its SHA-256
     """

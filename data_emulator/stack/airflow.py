@@ -143,6 +143,7 @@ class Airflow:
             # A new or changed DAG file shows within seconds, as one who edits it expects.
             "dag_processor": {"refresh_interval": 5, "min_file_process_interval": 5, "parsing_processes": 1},
             "usage_data_collection": {"enabled": False},
+            "openlineage": {"disabled": True},  # the provider may be installed, and nobody listens here
         }
         for section, values in options.items():
             # Airflow interpolates percent signs, which a path may have.

@@ -81,6 +81,7 @@ class EmulationWaitOperator(EmulationOperator):
         self.max_retries = max_retries
         self.wait_timeout = wait_timeout
         self.deferrable = deferrable
+        self.receipt: Receipt | None = None
         self._polled_id: str | None = None
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
@@ -138,9 +139,7 @@ class EmulationWaitOperator(EmulationOperator):
         from airflow.providers.common.compat.openlineage.facet import Dataset
         from airflow.providers.openlineage.extractors import OperatorLineage
 
-        receipt = task_instance.xcom_pull(task_ids=self.task_id, key=RECEIPT_KEY, map_indexes=task_instance.map_index)
-        outputs = [Dataset(*Receipt.from_dict(receipt).lineage_name)] if receipt else []
-        return OperatorLineage(outputs=outputs)
+        return OperatorLineage(outputs=[Dataset(*self.receipt.lineage_name)] if self.receipt else [])
 
     def _show_emulation(self, context: Context, emulation_id: str) -> None:
         settings = DataEmulatorHook(self.data_emulator_conn_id).settings
@@ -196,7 +195,7 @@ class EmulationWaitOperator(EmulationOperator):
                 f"Emulation {self.name_of(status.emulation_id)} completed with {told:,} records, but its manifest has "
                 f"{manifest.records:,}"
             )
-        receipt = Receipt.of_manifest(manifest, duration_s=status.progress.elapsed_s if status.progress else None)
+        self.receipt = receipt = Receipt.of_manifest(manifest, duration_s=status.progress.elapsed_s if status.progress else None)
         self.log.info("Receipt: %s", receipt.as_dict())
         context["ti"].xcom_push(key=RECEIPT_KEY, value=receipt.as_dict())
         self.show_link(context["ti"], DataLink, _console_url(hook, manifest))

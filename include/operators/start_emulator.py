@@ -42,6 +42,8 @@ class StartEmulatorOperator(EmulationOperator):
         ``"{{ data_interval_start }}"`` and ``"{{ data_interval_end }}"``; a `datetime` or ISO 8601, with a zone. The
         service has to know how many records there will be: from ``max_records``, or from ``rate`` and ``timeout``
     :param end_time: where the backfill ends, itself not included
+    :param abandon_after: let the service cancel the emulation when nobody has asked for its status for that many
+        seconds; None for never. For what a killed worker or a deleted run may leave behind, with nobody to cancel it
     :param cancel_on_kill: whether an emulation that this task started is cancelled when the task is killed meanwhile,
         or cleared later
     :param emulation_label: what the log, and a ``map_index_template`` that uses it, call the emulation; the domain by
@@ -65,6 +67,7 @@ class StartEmulatorOperator(EmulationOperator):
         "compression",
         "start_time",
         "end_time",
+        "abandon_after",
         *EmulationOperator.template_fields,
     )
 
@@ -83,6 +86,7 @@ class StartEmulatorOperator(EmulationOperator):
         compression: str | None = None,
         start_time: datetime | str | None = None,
         end_time: datetime | str | None = None,
+        abandon_after: int | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -98,6 +102,7 @@ class StartEmulatorOperator(EmulationOperator):
         self.compression = compression
         self.start_time = start_time
         self.end_time = end_time
+        self.abandon_after = abandon_after
         self._asked: tuple[EmulationRequest, str] | None = None
 
     def execute(self, context: Context) -> Any:

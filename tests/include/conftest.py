@@ -1,14 +1,15 @@
-"""A connection to a service under test, and what a running task's context holds."""
+"""A connection to a service under test, and a running task's context."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+
+from tests.include.running_task import running_task
 
 Connect = Callable[..., None]
 
@@ -32,18 +33,6 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
     return define
 
 
-class FakeTaskInstance(SimpleNamespace):
-    """What the operators use of a running task instance; ``xcoms`` maps (task id, map index) to a value."""
-
-    def __init__(self, xcoms: dict[tuple[str, int], Any] | None = None, **fields: Any) -> None:
-        identity = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1, "max_tries": 1}
-        super().__init__(**{**identity, **fields})
-        self._xcoms = xcoms or {}
-
-    def xcom_pull(self, *, task_ids: str, map_indexes: int) -> Any:
-        return self._xcoms.get((task_ids, map_indexes))
-
-
 @pytest.fixture
 def make_context() -> Callable[..., dict[str, Any]]:
-    return lambda **fields: {"ti": FakeTaskInstance(**fields)}
+    return running_task

@@ -10,10 +10,12 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from include.exceptions import DataEmulatorRequestError, EmulationFailedError, EmulationNotFoundError
 from include.hooks.data_emulator import DataEmulatorHook
+from include.operators.run_emulation import RunEmulationOperator
 from include.operators.start_emulator import StartEmulatorOperator
 from include.operators.status_emulation import StatusEmulationOperator
 from include.triggers import emulation
 from include.triggers.emulation import EmulationTrigger
+from include.wire.request import EmulationRequest
 from tests.wire.recorded_server import BY_NAME, RecordedServer, recorded_server
 
 START = BY_NAME["POST minio user-profile json/grouped/1024"]["request"]["body"]
@@ -38,10 +40,11 @@ def test_start_and_poll_from_the_worker(server: RecordedServer, make_context: An
     wait = StatusEmulationOperator(task_id="wait", prev_task_id="start", deferrable=False, poll_interval=0.01)
     wait.wait_timeout = 60
     assert wait.execute(make_context(xcoms={("start", -1): emulation_id})) == ID
-    # Before, during and after, as recorded; and nothing that the original does not know.
+    # Before, during and after, as recorded; and the manifest, which the original does not have.
     assert [request[:2] for request in server.requests] == [
         ("POST", "/emulator/"),
         *[("GET", f"/emulator/{ID}/status")] * 3,
+        ("GET", f"/emulator/{ID}/manifest"),
     ]
 
 
@@ -55,14 +58,36 @@ async def test_start_and_defer(server: RecordedServer, make_context: Any, monkey
     trigger = deferred.value.trigger
     assert isinstance(trigger, EmulationTrigger)
     (event,) = [event async for event in trigger.run()]
-    assert wait.execute_complete(make_context(), event.payload) == ID
+    context = make_context()
+    assert wait.execute_complete(context, event.payload) == ID
+    assert "receipt" not in context["ti"].pushed
     # Before, during and after, as recorded; and once it was asked for many, which the original cannot tell of.
     assert [request[:2] for request in server.requests] == [
         ("POST", "/emulator/"),
         ("GET", f"/emulator/{ID}/status"),
         ("POST", "/emulator/status"),
         *[("GET", f"/emulator/{ID}/status")] * 2,
+        ("GET", f"/emulator/{ID}/manifest"),
     ]
+
+
+async def test_in_one_task(server: RecordedServer, make_context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(emulation, "FIRST_EVENT_AFTER_S", 0.0)
+    task = RunEmulationOperator(task_id="run", **START, poll_interval=0.01, wait_timeout=60)
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute(make_context())
+    trigger = deferred.value.trigger
+    assert isinstance(trigger, EmulationTrigger)
+    (event,) = [event async for event in trigger.run()]
+    assert task.execute_complete(make_context(), event.payload) == {"id": ID}
+
+
+def test_a_task_that_is_killed_while_it_starts_one_does_not_start_another(server: RecordedServer) -> None:
+    """The original neither knows the key nor can it cancel."""
+    task = StartEmulatorOperator(task_id="start", **START)
+    task._asked = EmulationRequest.from_arguments(START), "key"
+    task.on_kill()
+    assert [request[0] for request in server.requests] == ["DELETE"]
 
 
 def test_every_write_denied_is_a_failure_at_once_though_the_original_processes_for_ever(
@@ -88,4 +113,6 @@ def test_what_the_original_cannot_do(server: RecordedServer) -> None:
 
 
 def test_the_connections_test_button(server: RecordedServer) -> None:
-    assert DataEmulatorHook().test_connection() == (True, f"A Data Emulator Service answers at {server.url}")
+    works, message = DataEmulatorHook().test_connection()
+    assert works
+    assert message.startswith(f"A Data Emulator Service answers at {server.url}")

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +11,8 @@ from airflow.sdk.exceptions import AirflowFailException
 from requests_mock.mocker import Mocker
 
 from include.exceptions import DataEmulatorConfigError, DataEmulatorRequestError, DataEmulatorUnavailableError
-from include.operators.start_emulator import StartEmulatorOperator, idempotency_key
+from include.operators.start_emulator import StartEmulatorOperator
+from tests.include.running_task import FakeStore, running_task
 
 URL = "http://emulator:8000/emulator/"
 SIX: dict[str, Any] = {
@@ -30,7 +31,7 @@ def test_the_articles_usage(connect: Any, make_context: Any, requests_mock: Mock
     operator = StartEmulatorOperator(task_id="start_user_profile", **SIX)
     assert operator.execute(make_context(task_id="start_user_profile", map_index=2)) == "e1"
     assert requests_mock.last_request.json() == SIX
-    assert requests_mock.last_request.headers["Idempotency-Key"] == "d/r/start_user_profile/2/1"
+    assert requests_mock.last_request.headers["Idempotency-Key"] == "d/r/start_user_profile/2/1/"
 
 
 def test_optional_parameters_are_sent_if_given(connect: Any, make_context: Any, requests_mock: Mocker) -> None:
@@ -100,26 +101,127 @@ def test_a_service_that_is_away_fails_the_task_with_airflows_retries(
     assert requests_mock.call_count == 2
 
 
-def ti(**fields: Any) -> Any:
-    identity = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1, "max_tries": 1, "try_number": 1}
-    return SimpleNamespace(**{**identity, **fields})
+# Never twice, never orphaned.
+
+NOBODY = f"{URL}00000000-0000-0000-0000-000000000000"
 
 
-def test_a_retry_has_the_key_of_the_try_before_it() -> None:
-    assert idempotency_key(ti(try_number=1)) == idempotency_key(ti(try_number=2))
+class Service:
+    """Starts one emulation a key, and cancels; mocked where requests leaves the process."""
+
+    def __init__(self, mock: Mocker) -> None:
+        self.ids: dict[str, str] = {}
+        self.cancelled: list[str] = []
+        mock.post(URL, json=self._start)
+        mock.delete(re.compile(URL + "e[0-9]+"), status_code=202, json=self._cancel)
+        mock.delete(NOBODY, status_code=404, json={"detail": "not found"})
+        mock.get(re.compile(URL + "e[0-9]+/status"), json=self._status)
+
+    def _start(self, request: Any, answer: Any) -> dict[str, Any]:
+        key = request.headers["Idempotency-Key"]
+        answer.status_code = 201
+        if key in self.ids:
+            answer.headers["Idempotency-Replayed"] = "true"
+        return {"id": self.ids.setdefault(key, f"e{len(self.ids)}")}
+
+    def _cancel(self, request: Any, answer: Any) -> dict[str, Any]:
+        self.cancelled.append(request.path.rsplit("/", 1)[1])
+        return {}
+
+    def _status(self, request: Any, answer: Any) -> dict[str, Any]:
+        return {"status": "cancelled" if request.path.split("/")[-2] in self.cancelled else "processing"}
 
 
-@pytest.mark.parametrize(
-    "other", [{"dag_id": "x"}, {"run_id": "x"}, {"task_id": "x"}, {"map_index": 3}, {"max_tries": 2}]
-)
-def test_everything_else_has_a_key_of_its_own(other: dict[str, Any]) -> None:
-    assert idempotency_key(ti(**other)) != idempotency_key(ti())
+@pytest.fixture
+def service(connect: Any, requests_mock: Mocker) -> Service:
+    connect(retry_attempts=1)
+    return Service(requests_mock)
 
 
-@pytest.mark.parametrize("run_id", ["manuell für alle", "line\nbreak", "x" * 250])
-def test_a_key_always_fits_into_a_header(run_id: str) -> None:
-    key = idempotency_key(ti(run_id=run_id))
-    assert key.isascii()
-    assert key.isalnum()
-    assert len(key) == 64
-    assert key != idempotency_key(ti(run_id=run_id + "x"))
+def start(**arguments: Any) -> StartEmulatorOperator:
+    return StartEmulatorOperator(task_id="t", **SIX, **arguments)
+
+
+def test_a_retry_finds_the_emulation_of_the_try_before(service: Service) -> None:
+    store = FakeStore()
+    assert [start().execute(running_task(store, try_number=number)) for number in (1, 2, 3)] == ["e0"] * 3
+    assert service.cancelled == []
+
+
+def test_a_clear_starts_another_and_cancels_the_one_before(service: Service) -> None:
+    store = FakeStore()
+    assert start().execute(running_task(store, max_tries=1)) == "e0"
+    cleared = running_task(store, max_tries=2)
+    assert start().execute(cleared) == "e1"
+    assert service.cancelled == ["e0"]
+    # Whoever hears that e0 was cancelled finds e1 already.
+    assert cleared["ti"].pushed["return_value"] == "e1"
+
+
+def test_a_clear_leaves_the_one_before_alone_if_told_so(service: Service) -> None:
+    store = FakeStore()
+    for max_tries in (1, 2):
+        start(cancel_on_kill=False).execute(running_task(store, max_tries=max_tries))
+    assert len(service.ids) == 2
+    assert service.cancelled == []
+
+
+def test_a_task_killed_before_the_answer_came_cancels_what_it_asked_for(
+    service: Service, requests_mock: Mocker
+) -> None:
+    store = FakeStore()
+    task = start()
+
+    def killed(request: Any, answer: Any) -> dict[str, Any]:
+        Service._start(service, request, answer)
+        requests_mock.post(URL, json=service._start)
+        task.on_kill()  # in a signal's handler, which is where Airflow calls it
+        raise KeyboardInterrupt
+
+    requests_mock.post(URL, json=killed)
+    with pytest.raises(KeyboardInterrupt):
+        task.execute(running_task(store))
+    assert service.cancelled == ["e0"]
+
+    # The retry that follows a worker's end means an emulation that runs.
+    assert start().execute(running_task(store, try_number=2)) == "e1"
+    assert start().execute(running_task(store, try_number=3)) == "e1"
+
+
+def test_a_task_killed_after_the_answer_came_cancels_it_too(service: Service) -> None:
+    task = start()
+    task.execute(running_task(FakeStore()))
+    task.on_kill()
+    assert service.cancelled == ["e0"]
+
+
+def test_a_task_that_has_asked_for_nothing_cancels_nothing(service: Service, requests_mock: Mocker) -> None:
+    start().on_kill()
+    task = start(cancel_on_kill=False)
+    task.execute(running_task(FakeStore()))
+    asked = requests_mock.call_count
+    task.on_kill()
+    assert requests_mock.call_count == asked
+    assert service.cancelled == []
+
+
+def test_a_service_that_is_away_when_the_task_is_killed_is_told_of(
+    service: Service, requests_mock: Mocker, capfd: pytest.CaptureFixture[str]
+) -> None:
+    task = start()
+    task.execute(running_task(FakeStore()))
+    requests_mock.post(URL, exc=requests.ConnectionError("refused"))
+    task.on_kill()
+    assert "was not cancelled and runs on" in capfd.readouterr().out
+
+
+def test_the_link_is_there_as_soon_as_the_emulation_is(connect: Any, requests_mock: Mocker) -> None:
+    connect(service_url="https://emulator.example.com/")
+    Service(requests_mock)
+    context = running_task(FakeStore())
+    task = start()
+    task.execute(context)
+    url = "https://emulator.example.com/emulator/e0/status"
+    assert context["ti"].pushed == {"emulation_link": url}
+    (link,) = task.operator_extra_links
+    assert link.get_link(task, ti_key=None) == url  # type: ignore[arg-type]

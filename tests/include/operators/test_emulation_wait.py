@@ -1,0 +1,287 @@
+"""What a completed emulation leaves behind: the receipt, links, the asset's event, the lineage; and replaced ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from requests_mock.mocker import Mocker
+
+from include.assets import EMULATIONS
+from include.exceptions import (
+    DataEmulatorConfigError,
+    DataEmulatorUnavailableError,
+    EmulationDataError,
+    EmulationReplacedError,
+)
+from include.operators.emulation import DataLink, EmulationLink
+from include.operators.emulation_wait import EmulationWaitOperator
+from include.operators.run_emulation import RunEmulationOperator
+from include.operators.status_emulation import StatusEmulationOperator
+from include.triggers.emulation import EmulationTrigger
+from include.wire.status import EmulationState, EmulationStatus
+from tests.include.running_task import FakeStore, running_task
+
+URL = "http://emulator:8000/emulator/"
+REQUEST: dict[str, Any] = {
+    "emulator_sync": "minio",
+    "emulation_domain": "user-profile",
+    "format_type": "json",
+    "sync_type": "grouped",
+    "max_chunk_size": 1024,
+    "timeout": 30,
+}
+RECEIPT = {
+    "id": "e1",
+    "domain": "user-profile",
+    "sink": "s3",
+    "place": "s3://user-profiles/e1/",
+    "records": 300,
+    "bytes": 9000,
+    "duration_s": 30.1,
+    "manifest": "/emulator/e1/manifest",
+}
+
+
+def manifest(emulation_id: str = "e1", *, sink: str = "s3") -> dict[str, Any]:
+    place = {"bucket": "user-profiles", "topic": None} if sink == "s3" else {"bucket": None, "topic": "user-profiles"}
+    return {
+        "id": emulation_id,
+        "emulation_domain": "user-profile",
+        "format_type": "json",
+        "state": "completed",
+        "sink": sink,
+        **place,
+        "objects": [],
+        "partitions": [],
+        "totals": {"records": 300, "bytes": 9000},
+    }
+
+
+def status(state: str, records: int = 300) -> dict[str, Any]:
+    return {"status": state, "progress": {"records": records, "elapsed_s": 30.1}}
+
+
+@pytest.fixture(autouse=True)
+def _service(connect: Any, requests_mock: Mocker) -> None:
+    connect(
+        retry_attempts=1,
+        service_url="https://emulator.example.com",
+        s3_console_url="https://s3.example.com/browser/{bucket}/{prefix}",
+        kafka_console_url="https://kafka.example.com/topics/{topic}",
+    )
+    requests_mock.get(f"{URL}e1/status", json=status("completed"))
+    requests_mock.get(f"{URL}e1/manifest", json=manifest())
+
+
+def wait(**arguments: Any) -> StatusEmulationOperator:
+    return StatusEmulationOperator(task_id="wait", prev_task_id="start", **arguments)
+
+
+def started(emulation_id: str | None = "e1", **fields: Any) -> dict[str, Any]:
+    return running_task(FakeStore(), xcoms={("start", -1): emulation_id}, **fields)
+
+
+def ended(state: EmulationState = EmulationState.COMPLETED, emulation_id: str = "e1") -> dict[str, Any]:
+    return {
+        "emulation_id": emulation_id,
+        "outcome": "ended",
+        "status": EmulationStatus(emulation_id, state).as_dict(),
+    }
+
+
+# The receipt, and what carries it.
+
+
+@pytest.mark.parametrize("deferred", [False, True])
+def test_the_receipt_is_in_xcom_beside_the_id(deferred: bool) -> None:
+    context = started()
+    task = wait(outlets=[EMULATIONS])
+    if deferred:
+        event = ended()
+        event["status"]["progress"] = {
+            "records": 300,
+            "bytes": 9000,
+            "elapsed_s": 30.1,
+            "records_per_s": None,
+            "percent": None,
+        }
+        assert task.execute_complete(context, event) == "e1"
+    else:
+        assert task.execute(context) == "e1"
+    assert context["ti"].pushed["receipt"] == RECEIPT
+    event = context["outlet_events"][EMULATIONS]
+    assert event.extra == RECEIPT
+    assert event.partition_keys == {"user-profile"}
+
+
+def test_a_task_without_the_asset_among_its_outlets_emits_none() -> None:
+    context = started()
+    wait().execute(context)
+    assert context["ti"].pushed["receipt"] == RECEIPT
+    assert len(context["outlet_events"]) == 0
+
+
+def test_a_service_without_manifests_gives_no_receipt_and_no_event(requests_mock: Mocker) -> None:
+    requests_mock.get(f"{URL}e1/manifest", status_code=405, json={"detail": "Method Not Allowed"})
+    context = started()
+    assert wait(outlets=[EMULATIONS]).execute(context) == "e1"
+    assert "receipt" not in context["ti"].pushed
+    assert len(context["outlet_events"]) == 0
+
+
+def test_a_manifest_that_has_less_than_was_completed_stops_the_chain(requests_mock: Mocker) -> None:
+    requests_mock.get(f"{URL}e1/status", json=status("completed", records=301))
+    context = started()
+    with pytest.raises(EmulationDataError, match="completed with 301 records, but its manifest has 300") as caught:
+        wait(outlets=[EMULATIONS]).execute(context)
+    assert isinstance(caught.value, AirflowFailException)
+    assert "receipt" not in context["ti"].pushed
+    assert len(context["outlet_events"]) == 0
+
+
+def test_a_service_that_is_away_for_the_manifest_uses_airflows_retries(requests_mock: Mocker) -> None:
+    requests_mock.get(f"{URL}e1/manifest", status_code=503)
+    with pytest.raises(DataEmulatorUnavailableError) as caught:
+        wait().execute(started())
+    assert not isinstance(caught.value, AirflowFailException)
+
+
+# Links.
+
+
+@pytest.mark.parametrize(
+    ("sink", "data_url"),
+    [
+        ("s3", "https://s3.example.com/browser/user-profiles/e1/"),
+        ("kafka", "https://kafka.example.com/topics/user-profiles"),
+    ],
+)
+def test_links_lead_to_the_emulation_and_to_its_data(sink: str, data_url: str, requests_mock: Mocker) -> None:
+    requests_mock.get(f"{URL}e1/manifest", json=manifest(sink=sink))
+    context, task = started(), wait()
+    task.execute(context)
+    found = {link.name: link.get_link(task, ti_key=None) for link in task.operator_extra_links}  # type: ignore[arg-type]
+    assert found == {"Emulation": "https://emulator.example.com/emulator/e1/status", "Data": data_url}
+    assert {key: context["ti"].pushed[key] for key in ("emulation_link", "data_link")} == {
+        "emulation_link": found["Emulation"],
+        "data_link": found["Data"],
+    }
+
+
+def test_the_emulations_link_is_there_while_it_is_waited_for_and_when_it_has_failed(requests_mock: Mocker) -> None:
+    requests_mock.get(f"{URL}e1/status", json=status("processing"))
+    context = started()
+    with pytest.raises(TaskDeferred):
+        wait().execute(context)
+    assert set(context["ti"].pushed) == {"emulation_link"}
+
+    context, task = started(), wait()
+    with pytest.raises(AirflowFailException):
+        task.execute_complete(context, ended(EmulationState.FAILED))
+    assert EmulationLink().get_link(task, ti_key=None).endswith("/emulator/e1/status")  # type: ignore[arg-type]
+    assert DataLink().get_link(task, ti_key=None) == ""  # type: ignore[arg-type]
+
+
+# An emulation that was replaced while it was waited for: its start was cleared.
+
+
+@pytest.mark.parametrize("state", list(EmulationState))
+def test_who_hears_of_the_old_emulation_waits_for_the_new_one(state: EmulationState, requests_mock: Mocker) -> None:
+    requests_mock.get(f"{URL}e2/status", json=status("processing"))
+    with pytest.raises(TaskDeferred) as deferred:
+        wait().execute_complete(started("e2"), ended(state))
+    trigger = deferred.value.trigger
+    assert isinstance(trigger, EmulationTrigger)
+    assert trigger.emulation_id == "e2"
+
+
+def test_the_old_ones_deadline_does_not_end_the_new_one(requests_mock: Mocker) -> None:
+    requests_mock.get(f"{URL}e2/status", json=status("processing"))
+    event = {"emulation_id": "e1", "outcome": "deadline", "state": "processing", "last_error": None}
+    with pytest.raises(TaskDeferred):
+        wait().execute_complete(started("e2"), event)
+    assert not any(request.method == "DELETE" for request in requests_mock.request_history)
+
+
+def test_a_start_that_is_being_run_again_is_waited_for_by_a_retry() -> None:
+    with pytest.raises(EmulationReplacedError, match="that task is being run again") as caught:
+        wait().execute_complete(started(None), ended())
+    assert not isinstance(caught.value, AirflowFailException)
+
+
+# In one task.
+
+
+def run(**arguments: Any) -> RunEmulationOperator:
+    return RunEmulationOperator(task_id="run", **{**REQUEST, **arguments})
+
+
+def test_one_task_starts_waits_and_returns_the_receipt(requests_mock: Mocker) -> None:
+    requests_mock.post(URL, status_code=201, json={"id": "e1"})
+    requests_mock.get(f"{URL}e1/status", json=status("processing"))
+    context = running_task(FakeStore())
+    task = run(outlets=[EMULATIONS])
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute(context)
+    assert isinstance(deferred.value.trigger, EmulationTrigger)
+    assert deferred.value.trigger.emulation_id == "e1"
+    result = run(outlets=[EMULATIONS]).execute_complete(context, ended())
+    assert result == {**RECEIPT, "duration_s": None}
+    assert context["ti"].pushed["receipt"] == result
+    assert context["outlet_events"][EMULATIONS].partition_keys == {"user-profile"}
+
+
+def test_a_retry_of_the_one_task_goes_on_with_the_same_emulation(requests_mock: Mocker) -> None:
+    requests_mock.post(URL, status_code=201, json={"id": "e1"}, headers={"Idempotency-Replayed": "true"})
+    assert run().execute(running_task(FakeStore(), try_number=2)) == RECEIPT
+
+
+def test_the_one_task_has_every_parameter_of_the_two() -> None:
+    both = {*StatusEmulationOperator.template_fields, "timeout"} - {"emulation_id", "prev_task_id"}
+    assert set(RunEmulationOperator.template_fields) >= both
+    task = run(deferrable=False, poll_interval=3, wait_timeout=5, cancel_on_kill=False, rate=2, emulation_label="x")
+    assert (task.deferrable, task.poll_interval, task.wait_timeout) == (False, 3, 5)
+    assert (task.cancel_on_kill, task.rate, task.emulation_label) == (False, 2, "x")
+    with pytest.raises(TypeError, match="missing keyword argument 'timeout'"):
+        RunEmulationOperator(task_id="run", **{name: value for name, value in REQUEST.items() if name != "timeout"})
+
+
+def test_killing_the_one_task_cancels_its_emulation(requests_mock: Mocker) -> None:
+    requests_mock.post(URL, status_code=201, json={"id": "e1"})
+    requests_mock.delete(f"{URL}00000000-0000-0000-0000-000000000000", status_code=404, json={})
+    requests_mock.delete(f"{URL}e1", status_code=202, json={})
+    task = run()
+    task.execute(running_task(FakeStore()))
+    task.on_kill()
+    assert (requests_mock.last_request.method, requests_mock.last_request.path) == ("DELETE", "/emulator/e1")
+
+
+# Parameters.
+
+
+@pytest.mark.parametrize("name", ["poll_interval", "wait_timeout"])
+@pytest.mark.parametrize("value", ["soon", "0", "-1", "inf", "nan"])
+def test_a_template_that_gives_no_number_of_seconds(name: str, value: str) -> None:
+    with pytest.raises(DataEmulatorConfigError, match=f"{name} must be a number of seconds above 0, got '{value}'"):
+        wait(**{name: value}).execute(started())
+
+
+# Lineage, as the OpenLineage provider asks for it.
+
+
+@pytest.mark.parametrize(
+    ("sink", "dataset"), [("s3", ("s3://user-profiles", "e1")), ("kafka", ("kafka", "user-profiles"))]
+)
+@pytest.mark.parametrize("task", [wait(), run()])
+def test_the_data_is_the_tasks_output_for_openlineage(
+    task: EmulationWaitOperator, sink: str, dataset: tuple[str, str], requests_mock: Mocker
+) -> None:
+    from airflow.providers.openlineage.extractors.base import DefaultExtractor
+
+    requests_mock.get(f"{URL}e1/manifest", json=manifest(sink=sink))
+    task.execute_complete(started(), ended())
+    lineage = DefaultExtractor(task).extract_on_complete(None)
+    assert lineage is not None
+    assert [(each.namespace, each.name) for each in lineage.outputs] == [dataset]

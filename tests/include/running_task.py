@@ -1,0 +1,37 @@
+"""What a running task's context holds, without Airflow around it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from airflow.sdk.execution_time.context import OutletEventAccessors
+
+
+class FakeTaskInstance(SimpleNamespace):
+    """What the operators use of a running task instance; ``xcoms`` maps (task id, map index) to a value."""
+
+    def __init__(self, xcoms: dict[tuple[str, int], Any] | None = None, **fields: Any) -> None:
+        identity = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1, "max_tries": 1}
+        super().__init__(**{**identity, **fields})
+        self._xcoms = xcoms or {}
+        self.pushed: dict[str, Any] = {}
+
+    def xcom_pull(self, *, task_ids: str, map_indexes: int) -> Any:
+        return self._xcoms.get((task_ids, map_indexes))
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed[key] = value
+
+
+class FakeStore(dict[str, Any]):
+    """The task state store: Airflow keeps it over retries and clears."""
+
+    def set(self, key: str, value: Any) -> None:
+        self[key] = value
+
+
+def running_task(store: FakeStore | None = None, **fields: Any) -> dict[str, Any]:
+    """A context; ``fields`` are the task instance's."""
+    context = {"ti": FakeTaskInstance(**fields), "outlet_events": OutletEventAccessors()}
+    return context if store is None else {**context, "task_state_store": store}
