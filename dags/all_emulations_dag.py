@@ -70,6 +70,7 @@ def all_emulations_dag() -> None:
         end_time: str | None,
         emulation_label: str,
         wait_timeout: float,
+        poll_interval: float,
     ) -> Any:
         """Emulate one domain."""
         start_emulation = StartEmulatorOperator(
