@@ -23,8 +23,8 @@ from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.service import Service
 from data_emulator.stack.tansu import Tansu
 from data_emulator.wire import EmulationRequest
-from include.connection import OWN_FIELDS
-from include.domain_list import parse_domain_list
+from include.connection import OWN_FIELDS, ConnectionSettings
+from include.domain_list import _FIELDS, parse_domain_list
 from include.retry import PASSING_STATUS_CODES
 from tests import dockerfile
 
@@ -211,6 +211,26 @@ class TestAirflowPage:
     def test_status_codes_that_are_tried_again(self) -> None:
         (row,) = (first for first, *_ in table_rows(self.PAGE, "## What is retried") if re.match(r"\d", first))
         assert {int(code) for code in row.split(", ")} == PASSING_STATUS_CODES
+
+    def test_fields_of_an_entry(self) -> None:
+        rows = table_rows(self.PAGE, "## The Variable")
+        named = {name for fields, _ in rows for name in re.findall(r"\w+", fields)}
+        assert named == set(_FIELDS) - {"emulation_domain"}
+
+    def test_lists_shown_are_accepted(self) -> None:
+        shown = [block for block in re.findall(r"```json\n(.*?)```", self.PAGE.read_text(), flags=re.DOTALL)]
+        lists = [block for block in shown if block.startswith("[")]
+        assert lists
+        for block in lists:
+            parse_domain_list(block)
+        (settings,) = (json.loads(block)["json.schemas"][0] for block in shown if block.startswith("{"))
+        assert (ROOT / settings["url"]).is_file()
+
+    def test_consoles_are_accepted(self) -> None:
+        for _, url in table_rows(self.PAGE, "**Consoles.**"):
+            name = "kafka_console_url" if "{topic}" in url else "s3_console_url"
+            assert "{" in url
+            ConnectionSettings.from_connection("c", None, {name: url})
 
 
 class TestReadme:

@@ -1,14 +1,24 @@
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from include.domain_list import WAIT_MARGIN_S, DomainListError, parse_domain_list
+from include.domain_list import (
+    POLL_INTERVAL_S,
+    WAIT_MARGIN_S,
+    DomainListError,
+    parse_domain_list,
+    with_overrides,
+)
 from include.wire.request import EmulationRequest
+
+PROJECT = Path(__file__).parents[2]
 
 USER_PROFILE = {
     "emulator_sync": "minio",
@@ -25,6 +35,7 @@ USER_PROFILE = {
     "end_time": None,
     "emulation_label": "user-profile",
     "wait_timeout": 30 + WAIT_MARGIN_S,
+    "poll_interval": 10,
 }
 
 
@@ -95,6 +106,92 @@ def test_labels_tell_entries_of_the_same_domain_apart() -> None:
     assert labels == ["transaction", "device-log", "transaction #2", "transaction #3"]
 
 
+def test_a_label_is_what_an_entry_is_called() -> None:
+    entries = parse(
+        [
+            "transaction",
+            {"emulation_domain": "transaction", "label": "payments, fast 🚀"},
+            {"emulation_domain": "transaction", "label": None},
+            {"emulation_domain": "device-log", "label": "logins"},
+            "device-log",
+        ]
+    )
+    labels = [entry["emulation_label"] for entry in entries]
+    assert labels == ["transaction", "payments, fast 🚀", "transaction #2", "logins", "device-log"]
+
+
+def test_two_equal_labels_are_an_error_that_names_both_entries() -> None:
+    orders = {"emulation_domain": "orders", "label": "x"}
+    (problem,) = problems([orders, "user-profile", {**orders, "emulation_domain": "payment"}])
+    assert problem == (
+        "entry 2 ('payment'): its label 'x' is that of entry 0 ('orders') too; give each of them a label of its own"
+    )
+    # Also with one that was given by itself.
+    (problem,) = problems([{"emulation_domain": "orders", "label": "orders #2"}, "orders", "orders"])
+    assert problem.startswith("entry 2 ('orders'): its label 'orders #2' is that of entry 0 ('orders') too")
+
+
+def test_how_an_entry_is_waited_for() -> None:
+    entry = {"emulation_domain": "transaction", "timeout": 60, "wait_timeout": 90.5, "poll_interval": 0.5}
+    assert (parse([entry])[0]["wait_timeout"], parse([entry])[0]["poll_interval"]) == (90.5, 0.5)
+    by_itself = parse([{**entry, "wait_timeout": None, "poll_interval": None}])[0]
+    assert (by_itself["wait_timeout"], by_itself["poll_interval"]) == (60 + WAIT_MARGIN_S, POLL_INTERVAL_S)
+
+
+def test_a_whole_number_is_an_integer_however_it_is_written() -> None:
+    (entry,) = parse_domain_list('[{"emulation_domain": "transaction", "timeout": 3e2, "seed": 7.0, "rate": 5e3}]')
+    assert [(type(entry[name]), entry[name]) for name in ("timeout", "seed", "rate")] == [
+        (int, 300),
+        (int, 7),
+        (int, 5000),
+    ]
+
+
+class TestOverrides:
+    LIST = parse_domain_list('["user-profile", {"emulation_domain": "transaction", "rate": 5, "seed": 1}]')
+
+    def test_none_is_as_in_the_list(self) -> None:
+        assert with_overrides(self.LIST) == self.LIST
+
+    def test_what_is_given_replaces_what_is_in_every_entry(self) -> None:
+        before = copy.deepcopy(self.LIST)
+        replaced = with_overrides(self.LIST, rate=100, timeout=7.0, seed=3)
+        assert [(e["rate"], e["timeout"], e["seed"]) for e in replaced] == [(100, 7, 3)] * 2
+        assert [e["wait_timeout"] for e in replaced] == [7 + WAIT_MARGIN_S] * 2
+        untouched = set(USER_PROFILE) - {"rate", "timeout", "seed", "wait_timeout"}
+        assert [{k: e[k] for k in untouched} for e in replaced] == [{k: e[k] for k in untouched} for e in self.LIST]
+        assert before == self.LIST
+        assert EmulationRequest.from_arguments(with_overrides(self.LIST, rate="unlimited")[1]).body()["rate"] is None
+
+    @pytest.mark.parametrize(("wait", "timeout", "then"), [(90, 600, 630), (90, 5, 35), (60, 5, 5), (50, 600, 50)])
+    def test_the_wait_keeps_its_margin(self, wait: int, timeout: int, then: int) -> None:
+        domains = parse([{"emulation_domain": "transaction", "timeout": 60, "wait_timeout": wait}])
+        assert with_overrides(domains, timeout=timeout)[0]["wait_timeout"] == then
+
+    @pytest.mark.parametrize(
+        ("override", "problem"),
+        [
+            ({"rate": 0}, 'rate is 0; allowed is a number above 0, up to 1000000000, "unlimited" or null'),
+            ({"rate": "fast"}, 'rate is "fast"; allowed is'),
+            ({"timeout": 0}, "timeout is 0; allowed is an integer of at least 1"),
+            ({"timeout": "60"}, 'timeout is "60"; allowed is an integer of at least 1'),
+            ({"seed": 1.5}, "seed is 1.5; allowed is an integer or null"),
+            ({"seed": {1}}, 'seed is "{1}"; allowed is an integer or null'),
+        ],
+    )
+    def test_what_cannot_be_used_is_named(self, override: dict[str, Any], problem: str) -> None:
+        with pytest.raises(DomainListError) as caught:
+            with_overrides(self.LIST, **override)
+        (found,) = caught.value.problems
+        assert found.startswith(problem)
+        assert str(caught.value).startswith("What the run shall replace in the list of domains cannot be used:\n- ")
+
+    def test_all_mistakes_are_named_at_once_also_for_an_empty_list(self) -> None:
+        with pytest.raises(DomainListError) as caught:
+            with_overrides([], rate=-1, timeout=-1, seed="x")
+        assert len(caught.value.problems) == 3
+
+
 def test_every_entry_has_the_same_keys() -> None:
     entries = parse(["transaction", {"emulation_domain": "orders", "rate": 5}, {"emulation_domain": "x", "seed": 1}])
     assert {tuple(sorted(entry)) for entry in entries} == {tuple(sorted(USER_PROFILE))}
@@ -134,13 +231,25 @@ def test_what_is_no_array(value: Any) -> None:
         ({"timeout": True}, "timeout is true; allowed is"),
         ({"timeout": None}, "timeout is null; allowed is"),
         ({"timeout": -1}, "timeout is -1; allowed is"),
-        ({"rate": 0}, 'rate is 0; allowed is a number above 0, "unlimited" or null'),
+        ({"rate": 0}, 'rate is 0; allowed is a number above 0, up to 1000000000, "unlimited" or null'),
         ({"rate": "fast"}, 'rate is "fast"; allowed is'),
         ({"max_records": 0}, "max_records is 0; allowed is an integer of at least 1, or null"),
         ({"seed": 1.5}, "seed is 1.5; allowed is an integer or null"),
-        ({"compression": ""}, 'compression is ""; allowed is a name or null'),
+        ({"compression": ""}, 'compression is ""; allowed is a name, like "gzip", or null'),
+        ({"compression": "g zip"}, 'compression is "g zip"; allowed is a name'),
         ({"start_time": "yesterday"}, 'start_time is "yesterday"; allowed is a time with a zone, like "2026-01-31T'),
         ({"end_time": "2026-01-01T00:00:00"}, 'end_time is "2026-01-01T00:00:00"; allowed is a time with a zone'),
+        ({"end_time": "2026-02-30T00:00:00Z"}, 'end_time is "2026-02-30T00:00:00Z"; allowed is a time with a zone'),
+        ({"label": ""}, 'label is ""; allowed is a text of 1 to 100 characters in one line, with no space at its ends'),
+        ({"label": "x" * 101}, f'label is "{"x" * 101}"; allowed is a text of 1 to 100 characters'),
+        ({"label": " x"}, 'label is " x"; allowed is'),
+        ({"label": "a\nb"}, 'label is "a\\nb"; allowed is'),
+        ({"label": 5}, "label is 5; allowed is"),
+        ({"wait_timeout": 0}, "wait_timeout is 0; allowed is a number of seconds above 0, up to 31622400, or null"),
+        ({"wait_timeout": "1h"}, 'wait_timeout is "1h"; allowed is'),
+        ({"poll_interval": -1}, "poll_interval is -1; allowed is a number of seconds above 0, up to 86400, or null"),
+        ({"poll_interval": True}, "poll_interval is true; allowed is"),
+        ({"pool": "mine"}, "pool cannot be given here: Airflow fixes the pool of a task when it reads the DAG file"),
         ({"end_time": 5}, "end_time is 5; allowed is a time with a zone"),
         ({"formattype": "csv"}, "unknown field 'formattype'; did you mean 'format_type'?"),
         ({"zzz": 1}, "unknown field 'zzz'; allowed are emulation_domain, emulator_sync, format_type, sync_type"),
@@ -162,6 +271,28 @@ def test_all_mistakes_are_named_at_once() -> None:
 def test_a_number_that_json_does_not_have() -> None:
     with pytest.raises(DomainListError, match="rate is NaN"):
         parse_domain_list('[{"emulation_domain": "transaction", "rate": NaN}]')
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "[" * 100_000], ids=["a number", "nesting"])
+def test_json_beyond_what_can_be_read(text: str) -> None:
+    with pytest.raises(DomainListError, match="it cannot be read as JSON: "):
+        parse_domain_list(text)
+
+
+def test_a_file_is_checked_without_airflow(tmp_path: Path) -> None:
+    file = tmp_path / "list.json"
+
+    def check(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-S", "-m", "include.domain_list", *arguments]  # -S: without what is installed
+        return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+
+    file.write_text('["user-profile"]')
+    assert (check(str(file)).returncode, check(str(file)).stderr) == (0, "")
+    file.write_text('["user-profile", {"emulation_domain": "orders", "timeout": 0}]')
+    assert check(str(file)).returncode == 1
+    assert "- entry 1 ('orders'): timeout is 0; allowed is an integer of at least 1" in check(str(file)).stderr
+    assert "No such file" in check(str(tmp_path / "none.json")).stderr
+    assert "Usage: python -m include.domain_list FILE" in check().stderr
 
 
 def test_it_needs_no_airflow() -> None:
