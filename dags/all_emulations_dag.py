@@ -13,6 +13,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Variable, chain, dag, get_current_context, task, task_group
 from airflow.sdk.exceptions import AirflowFailException
 
+from include.assets import EMULATIONS
 from include.domain_list import VARIABLE, parse_domain_list
 from include.operators.start_emulator import StartEmulatorOperator
 from include.operators.status_emulation import StatusEmulationOperator
@@ -95,6 +96,7 @@ def all_emulations_dag() -> None:
             wait_timeout=wait_timeout,
             emulation_label=emulation_label,
             map_index_template="{{ task.emulation_label }}",
+            outlets=[EMULATIONS],
         )
         chain(start_emulation, wait)
         return wait.output

@@ -7,12 +7,15 @@
         ├── DataEmulatorUnavailableError    passing: 429, 5xx                        may be tried again
         │   ├── DataEmulatorConnectionError no answer: refused, reset, timed out     may be tried again
         │   └── DataEmulatorAnswerError     an answer that cannot be understood      may be tried again
+    ├── StorageUnavailableError         S3 or Kafka does not answer just now     may be tried again
         ├── DataEmulatorConfigError         a connection field or an argument is wrong        permanent
         ├── DataEmulatorRequestError        the service refused the request (3xx, 4xx)        permanent
         │   └── EmulationNotFoundError      404: the service does not know the emulation      permanent
         ├── EmulationFailedError            the emulation ended as failed                     permanent
         ├── EmulationCancelledError         somebody cancelled the emulation                  permanent
-        └── EmulationTimeoutError           the wait's deadline passed                        permanent
+        ├── EmulationTimeoutError           the wait's deadline passed                        permanent
+        ├── ReceiptError                    an asset event holds no receipt                   permanent
+        └── EmulationDataError              the data is not what its manifest says            permanent
 
 The permanent ones are also ``AirflowFailException``: trying the task again could only find the same end, so Airflow
 fails it without using up its retries.
@@ -24,7 +27,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 
 class DataEmulatorError(AirflowException):
-    """Base of all errors of the Data Emulator hook, operators and trigger."""
+    """Base of all errors of the Data Emulator hook, operators and trigger, and of what reads the data."""
 
 
 class DataEmulatorUnavailableError(DataEmulatorError):
@@ -45,6 +48,10 @@ class DataEmulatorConnectionError(DataEmulatorUnavailableError):
 
 class DataEmulatorAnswerError(DataEmulatorUnavailableError):
     """An answer came, but not one that a Data Emulator Service gives: cut off, not JSON, or without its fields."""
+
+
+class StorageUnavailableError(DataEmulatorError):
+    """The S3 store or the Kafka broker cannot be read or written just now; it may be there again later."""
 
 
 class DataEmulatorConfigError(DataEmulatorError, AirflowFailException):
@@ -79,3 +86,11 @@ class EmulationCancelledError(DataEmulatorError, AirflowFailException):
 
 class EmulationTimeoutError(DataEmulatorError, AirflowFailException):
     """The emulation was not over when the wait's deadline passed."""
+
+
+class ReceiptError(DataEmulatorError, AirflowFailException):
+    """What should be an emulation's receipt is none, or says other things than the emulation's manifest."""
+
+
+class EmulationDataError(DataEmulatorError, AirflowFailException):
+    """An emulation's data is not what its manifest says: missing, short, changed, or not to be read."""

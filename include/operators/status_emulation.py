@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
+from include.assets import emit
 from include.connection import DEFAULT_CONN_NAME
 from include.exceptions import (
     DataEmulatorAnswerError,
@@ -16,9 +17,11 @@ from include.exceptions import (
     DataEmulatorError,
     EmulationCancelledError,
     EmulationFailedError,
+    EmulationNotFoundError,
     EmulationTimeoutError,
 )
 from include.hooks.data_emulator import DataEmulatorHook
+from include.receipt import Receipt
 from include.triggers.emulation import EmulationTrigger
 from include.wait_log import WaitLog
 from include.wire.answer import request_error
@@ -99,6 +102,7 @@ class StatusEmulationOperator(BaseOperator):
         self.emulation_label = emulation_label
         self.data_emulator_conn_id = data_emulator_conn_id
         self._polled_id: str | None = None
+        self._completed_id: str | None = None
 
     def execute(self, context: Context) -> str:
         """Look once; then defer, or poll."""
@@ -132,6 +136,16 @@ class StatusEmulationOperator(BaseOperator):
             asked = f"Status of emulation {self._name(emulation_id)}: the service"
             raise request_error(asked, event["http_status"], event["detail"])
         return self._give_up(emulation_id, event["state"], event["last_error"])
+
+    def post_execute(self, context: Any, result: Any = None) -> None:
+        """Emit the asset event of the emulation that has completed; Airflow passes no result."""
+        emulation_id = self._completed_id or ""
+        try:
+            manifest = DataEmulatorHook(self.data_emulator_conn_id).get_manifest(emulation_id)
+        except EmulationNotFoundError:
+            self.log.info("The service has no manifest of emulation %s, so no asset event is emitted", emulation_id)
+        else:
+            emit(context, Receipt.of_manifest(manifest))
 
     def on_kill(self) -> None:
         """Cancel the emulation that is being polled; while deferred, the trigger does it."""
@@ -197,6 +211,7 @@ class StatusEmulationOperator(BaseOperator):
         name = self._name(status.emulation_id)
         if status.state is EmulationState.COMPLETED:
             self.log.info("Emulation %s completed%s", name, f": {status.progress}" if status.progress else "")
+            self._completed_id = status.emulation_id
             return status.emulation_id
         if status.state is EmulationState.FAILED:
             raise EmulationFailedError(f"Emulation {name} failed: {status.error or 'the service gives no reason'}")

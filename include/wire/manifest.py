@@ -34,6 +34,7 @@ class Manifest:
     """Where an emulation's data lies, and how much of it there is.
 
     ``bucket`` and ``objects`` are filled for the sink ``s3``, ``topic`` and ``partitions`` for the sink ``kafka``.
+    ``state`` is the emulation's, None where the service does not tell.
     """
 
     emulation_id: str
@@ -46,6 +47,7 @@ class Manifest:
     partitions: tuple[ManifestPartition, ...]
     records: int
     bytes: int
+    state: str | None = None
 
     @property
     def place(self) -> str:
@@ -85,6 +87,7 @@ def parse_manifest(emulation_id: str, answer: Answer) -> Manifest:
             ),
             records=int(totals["records"]),
             bytes=int(totals["bytes"]),
+            state=None if body.get("state") is None else str(body["state"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DataEmulatorAnswerError(

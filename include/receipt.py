@@ -1,0 +1,89 @@
+"""The receipt of a completed emulation: what its asset event carries to the DAGs that start from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from include.exceptions import ReceiptError
+from include.wire.manifest import Manifest
+
+_SINKS = ("s3", "kafka")
+#: How long a partition key of Airflow can be; the domain is one.
+_MAX_DOMAIN_LENGTH = 250
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of one emulation, small and JSON-ready.
+
+    :param id: the emulation
+    :param domain: what was emulated
+    :param sink: ``s3`` or ``kafka``
+    :param place: where the data lies: ``s3://user-profiles/<id>/`` or ``kafka://transactions``
+    :param records: how many were written, None if the service does not tell
+    :param bytes: likewise
+    :param duration_s: how long it was emulated, None if the service does not tell
+    :param manifest: the path of its manifest at the service, None from a service without manifests
+    """
+
+    id: str
+    domain: str
+    sink: str
+    place: str
+    records: int | None = None
+    bytes: int | None = None
+    duration_s: float | None = None
+    manifest: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """A JSON-ready form, for an asset event."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Receipt:
+        """The inverse of :meth:`as_dict`; fields that are not known are ignored, those that may be None may be missing.
+
+        :raises ReceiptError: naming every field that is missing or of the wrong type
+        """
+        if not isinstance(data, Mapping):
+            raise ReceiptError(f"An emulation's receipt is an object, not {type(data).__name__}")
+        problems = [
+            f"{name} must be a non-empty string, got {data.get(name)!r}"
+            for name in ("id", "domain", "place")
+            if not isinstance(data.get(name), str) or not data[name].strip()
+        ]
+        if isinstance(data.get("domain"), str) and len(data["domain"]) > _MAX_DOMAIN_LENGTH:
+            problems.append(f"domain must have at most {_MAX_DOMAIN_LENGTH} characters, got {len(data['domain'])}")
+        if data.get("sink") not in _SINKS:
+            problems.append(f"sink must be one of {', '.join(_SINKS)}, got {data.get('sink')!r}")
+        for name, kinds, what in (
+            ("records", int, "a whole number"),
+            ("bytes", int, "a whole number"),
+            ("duration_s", int | float, "a number"),
+        ):
+            value = data.get(name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, kinds) or value < 0):
+                problems.append(f"{name} must be {what} of at least 0, or null, got {value!r}")
+        if not isinstance(data.get("manifest"), str | None):
+            problems.append(f"manifest must be a string, or null, got {data['manifest']!r}")
+        if problems:
+            raise ReceiptError("This is no receipt of an emulation: " + "; ".join(problems))
+        values: dict[str, Any] = {field.name: data.get(field.name) for field in fields(cls)}
+        return cls(**values)
+
+    @classmethod
+    def of_manifest(cls, manifest: Manifest, *, duration_s: float | None = None) -> Receipt:
+        """The receipt of the emulation whose manifest this is."""
+        place = f"{manifest.place}/{manifest.emulation_id}/" if manifest.sink == "s3" else manifest.place
+        return cls(
+            id=manifest.emulation_id,
+            domain=manifest.emulation_domain,
+            sink=manifest.sink,
+            place=place,
+            records=manifest.records,
+            bytes=manifest.bytes,
+            duration_s=duration_s,
+            manifest=f"/emulator/{manifest.emulation_id}/manifest",
+        )
