@@ -128,8 +128,8 @@ def test_airflow_keeps_its_secrets_and_takes_its_new_address(tmp_path: Path) -> 
         assert again[section][name] == parsed[section][name]
     assert len({parsed["core"]["fernet_key"], parsed["api"]["secret_key"], parsed["api_auth"]["jwt_secret"]}) == 3
     assert again["core"]["execution_api_server_url"] == "http://127.0.0.1:20200/execution/"
-    assert parsed["scheduler"]["use_job_schedule"] == parsed["core"]["dags_are_paused_at_creation"] == "True"
-    assert again["scheduler"]["use_job_schedule"] == again["core"]["dags_are_paused_at_creation"] == "False"
+    assert parsed["core"]["dags_are_paused_at_creation"] == "True"
+    assert again["core"]["dags_are_paused_at_creation"] == "False"
 
 
 def test_airflow_paths_may_have_percent_signs(tmp_path: Path) -> None:
