@@ -15,9 +15,9 @@ from include.exceptions import (
     DataEmulatorAnswerError,
     DataEmulatorConfigError,
     DataEmulatorError,
+    DataEmulatorRequestError,
     EmulationCancelledError,
     EmulationFailedError,
-    EmulationNotFoundError,
     EmulationTimeoutError,
 )
 from include.hooks.data_emulator import DataEmulatorHook
@@ -142,7 +142,9 @@ class StatusEmulationOperator(BaseOperator):
         emulation_id = self._completed_id or ""
         try:
             manifest = DataEmulatorHook(self.data_emulator_conn_id).get_manifest(emulation_id)
-        except EmulationNotFoundError:
+        except DataEmulatorRequestError as error:
+            if error.http_status not in (404, 405):
+                raise
             self.log.info("The service has no manifest of emulation %s, so no asset event is emitted", emulation_id)
         else:
             emit(context, Receipt.of_manifest(manifest))
