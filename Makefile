@@ -21,7 +21,7 @@ $(INSTALLED): requirements.lock setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed, $(PYTHON) is {v[0]}.{v[1]}: run make PYTHON=python3.12 ...")'
 	@$(PYTHON) -m venv --clear $(VENV) || { echo "$(PYTHON) cannot create virtual environments (on Debian: apt-get install python3-venv)"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.lock)"
-	@$(INSTALL) '.[airflow,service,embedded,dev]'
+	@$(INSTALL) '.[airflow,bronze,service,embedded,dev]'
 	@touch $@
 
 demo: $(INSTALLED) ## run the article's DAG for real on a throw-away stack, and count what it wrote

@@ -106,7 +106,6 @@ def all_emulations_dag() -> None:
         emulation_label: str,
         poll_interval: float,
         wait_timeout: float,
-        poll_interval: float,
     ) -> Any:
         """Emulate one domain."""
         # Both are in the pool. A wait comes before further starts, so that about as many emulations run as it has

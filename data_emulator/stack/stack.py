@@ -2,7 +2,7 @@
 
 import fcntl
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -24,6 +24,8 @@ from data_emulator.stack.service import Service
 from data_emulator.stack.tansu import LOG_BUCKET, Tansu
 
 _CONNECTION_ID = "data_emulator_default"
+_S3_CONNECTION_ID = "data_emulator_s3"
+_KAFKA_CONNECTION_ID = "data_emulator_kafka"
 _POOL = "data_emulator"
 _POOL_SLOTS = 16
 _ATTEMPTS = 3
@@ -126,7 +128,7 @@ class Stack:
                 port=airflow_port,
                 scheduled=self._scheduled,
             )
-            jobs.append(lambda: _start_airflow(airflow, service_port, say))
+            jobs.append(lambda: _start_airflow(airflow, service_port, store, broker, say))
         _run_together(jobs, supervisor)
         addresses = Addresses(
             s3_endpoint=store.endpoint,
@@ -156,7 +158,9 @@ def _start_in_order(store: SeaweedFS, broker: Tansu, service: Service, say: Call
     say(f"Data Emulator Service ready at {service.url}")
 
 
-def _start_airflow(airflow: Airflow, service_port: int, say: Callable[[str], None]) -> None:
+def _start_airflow(
+    airflow: Airflow, service_port: int, store: SeaweedFS, broker: Tansu, say: Callable[[str], None]
+) -> None:
     airflow.migrate()
     say("Airflow's database is migrated")
     airflow.start()
@@ -164,6 +168,8 @@ def _start_airflow(airflow: Airflow, service_port: int, say: Callable[[str], Non
         # Rows, and no environment variables, so that they are seen and edited in the UI.
         api.ensure_pool(_POOL, slots=_POOL_SLOTS, description="Emulations at once, those being waited for included")
         _connect(api, service_port)
+        _connect_store(api, store)
+        _connect_broker(api, broker)
     say(f"Airflow ready at {airflow.url}")
 
 
@@ -183,6 +189,42 @@ def _connect(api: AirflowApi, service_port: int) -> None:
         )
     elif connection["host"] == LOOPBACK and connection["port"] != service_port:
         api.set_connection_port(_CONNECTION_ID, service_port)
+
+
+def _connect_store(api: AirflowApi, store: SeaweedFS) -> None:
+    """Point the connection to this stack's S3 store, unless its user has pointed it to another host."""
+    connection = {
+        "connection_id": _S3_CONNECTION_ID,
+        "conn_type": "aws",
+        "description": "The S3 store of this stack",
+        "login": store.access_key_id,
+        "password": store.secret_access_key,
+    }
+    _connect_by_extra(api, connection, "endpoint_url", store.endpoint, {"region_name": store.region})
+
+
+def _connect_broker(api: AirflowApi, broker: Tansu) -> None:
+    """Point the connection to this stack's Kafka broker, unless its user has pointed it to another host."""
+    connection = {
+        "connection_id": _KAFKA_CONNECTION_ID,
+        "conn_type": "kafka",
+        "description": "The Kafka broker of this stack",
+    }
+    _connect_by_extra(api, connection, "bootstrap.servers", broker.bootstrap_servers, {})
+
+
+def _connect_by_extra(
+    api: AirflowApi, connection: Mapping[str, object], field: str, address: str, more: Mapping[str, object]
+) -> None:
+    """Create the connection with `address` and `more` in its extra, or bring the address there up to date."""
+    existing = api.connection(str(connection["connection_id"]))
+    if existing is None:
+        api.create_connection({**connection, "extra": json.dumps({field: address, **more})})
+        return
+    extra = json.loads(existing["extra"] or "{}")
+    found = str(extra.get(field, ""))
+    if f"{LOOPBACK}:" in found and found != address:
+        api.set_connection_extra(str(connection["connection_id"]), {**extra, field: address})
 
 
 def _run_together(jobs: Sequence[Callable[[], None]], supervisor: Supervisor) -> None:

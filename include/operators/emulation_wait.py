@@ -195,7 +195,8 @@ class EmulationWaitOperator(EmulationOperator):
                 f"Emulation {self.name_of(status.emulation_id)} completed with {told:,} records, but its manifest has "
                 f"{manifest.records:,}"
             )
-        self.receipt = receipt = Receipt.of_manifest(manifest, duration_s=status.progress.elapsed_s if status.progress else None)
+        duration_s = status.progress.elapsed_s if status.progress else None
+        self.receipt = receipt = Receipt.of_manifest(manifest, duration_s=duration_s)
         self.log.info("Receipt: %s", receipt.as_dict())
         context["ti"].xcom_push(key=RECEIPT_KEY, value=receipt.as_dict())
         self.show_link(context["ti"], DataLink, _console_url(hook, manifest))

@@ -2,12 +2,15 @@
 
 import configparser
 import os
+import runpy
 import stat
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from airflow.sdk import DAG, Asset, PartitionedAssetTimetable
 
 from data_emulator.stack import seaweedfs, tansu
 from data_emulator.stack.airflow import Airflow
@@ -128,8 +131,33 @@ def test_airflow_keeps_its_secrets_and_takes_its_new_address(tmp_path: Path) -> 
         assert again[section][name] == parsed[section][name]
     assert len({parsed["core"]["fernet_key"], parsed["api"]["secret_key"], parsed["api_auth"]["jwt_secret"]}) == 3
     assert again["core"]["execution_api_server_url"] == "http://127.0.0.1:20200/execution/"
-    assert parsed["scheduler"]["use_job_schedule"] == parsed["core"]["dags_are_paused_at_creation"] == "True"
-    assert again["scheduler"]["use_job_schedule"] == again["core"]["dags_are_paused_at_creation"] == "False"
+    assert parsed["core"]["dags_are_paused_at_creation"] == "True"
+    assert again["core"]["dags_are_paused_at_creation"] == "False"
+
+
+def test_without_schedules_a_cluster_policy_leaves_only_those_by_assets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    airflow = make_airflow(tmp_path)
+    monkeypatch.setattr(Supervisor, "run", lambda *arguments, **options: None)
+    path = tmp_path / "home" / "config" / "airflow_local_settings.py"
+    airflow._scheduled = False
+    airflow.migrate()
+    policies = runpy.run_path(str(path))
+    asset = Asset("a")
+    timed, by_asset, by_partition = (
+        DAG("timed", schedule="@daily", start_date=datetime(2025, 1, 1, tzinfo=UTC)),
+        DAG("by_asset", schedule=[asset]),
+        DAG("by_partition", schedule=PartitionedAssetTimetable(assets=asset)),
+    )
+    for dag in (timed, by_asset, by_partition):
+        policies["dag_policy"](dag)
+    assert not timed.timetable.can_be_scheduled
+    assert by_asset.timetable == DAG("other", schedule=[asset]).timetable
+    assert isinstance(by_partition.timetable, PartitionedAssetTimetable)
+    airflow._scheduled = True
+    airflow.migrate()
+    assert not path.exists()
 
 
 def test_airflow_paths_may_have_percent_signs(tmp_path: Path) -> None:

@@ -1,0 +1,43 @@
+"""A record as it came, and whether it is one of the emulation's: for JSON and CSV alike, from S3 and from Kafka."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import NamedTuple
+
+EMULATION_ID = "emulation_id"
+
+
+class Row(NamedTuple):
+    """One record.
+
+    :param source: the object (``s3://bucket/key``) or partition (``kafka://topic/0``) it was read from
+    :param position: its place there: which record of the object, counted from 0, or its offset
+    :param header: the object's header line, for CSV in S3, else None
+    :param record: its text, without the line's end
+    """
+
+    source: str
+    position: int
+    header: str | None
+    record: str
+
+
+def json_emulation_id(text: str) -> str | None:
+    """The emulation that a JSON record names; None for what is no record."""
+    try:
+        record = json.loads(text)
+    except ValueError:
+        return None
+    found = record.get(EMULATION_ID) if isinstance(record, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def csv_fields(text: str) -> list[str]:
+    """The fields of one CSV row, which may have line ends within quotes; no fields for what is no row."""
+    try:
+        rows = list(csv.reader([text]))
+    except csv.Error:
+        return []
+    return rows[0] if len(rows) == 1 else []

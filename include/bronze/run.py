@@ -1,0 +1,86 @@
+"""Which emulations a run of ``bronze_ingest_dag`` ingests, and where to."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from airflow.sdk import Context, Variable
+from airflow.sdk.exceptions import AirflowRuntimeError
+
+from include.assets import EMULATIONS
+from include.bronze.ingest import is_ingested
+from include.exceptions import DataEmulatorError, ReceiptError
+from include.receipt import Receipt
+
+log = logging.getLogger(__name__)
+
+BUCKET_VARIABLE = "bronze_bucket"
+DEFAULT_BUCKET = "bronze"
+
+#: How many of the latest events a run that was triggered by hand looks through, which is also as many as are mapped.
+_MISSED_AT_MOST = 1000
+
+
+def bronze_bucket() -> str:
+    """The bucket of the bronze tables: the Variable ``bronze_bucket``, or ``bronze``."""
+    return str(Variable.get(BUCKET_VARIABLE, default=None) or DEFAULT_BUCKET)
+
+
+def receipts_of_run(context: Context, bucket: str) -> list[dict[str, Any]]:
+    """The receipts that the running task's run has to ingest, each emulation once.
+
+    They are those of all events that started the run. A run that was triggered by hand has none: it takes those of the
+    events that started no run, as while the DAG was paused, and whose emulations are not in bronze.
+
+    :param context: of the running task, which needs ``inlets=[EMULATIONS]``
+    :raises DataEmulatorError: when Airflow does not list the events just now, or as :func:`is_ingested` does
+    """
+    started_by: list[Any] = list(context["triggering_asset_events"].get(EMULATIONS, ()))
+    key = context["dag_run"].partition_key
+    if started_by:
+        receipts = _once([event.extra for event in started_by])
+        log.info("%s: %d events started this run, of %d emulations", key, len(started_by), len(receipts))
+        return receipts
+    missed = _once(_missed(context, key))
+    receipts = [each for each in missed if _is_missing(each, bucket)]
+    log.info("%s: %d events started no run, %d are not in bronze", key or "All domains", len(missed), len(receipts))
+    return receipts
+
+
+def _missed(context: Context, key: str | None) -> Iterable[Any]:
+    """The extras of the latest events from which no run of this DAG came, of one partition or of all."""
+    dag_id = context["ti"].dag_id
+    try:
+        events = list(context["inlet_events"][EMULATIONS].ascending(False).limit(_MISSED_AT_MOST))
+    except AirflowRuntimeError as error:
+        raise DataEmulatorError(
+            f"Airflow does not list the events of {EMULATIONS.name!r}; it cannot while a run that one of them started "
+            f"is queued: {error}"
+        ) from error
+    return [
+        event.extra
+        for event in events
+        if event.partition_key is not None
+        and event.partition_key == (key or event.partition_key)
+        and not any(run.dag_id == dag_id for run in event.created_dagruns)
+    ]
+
+
+def _once(extras: Iterable[Any]) -> list[dict[str, Any]]:
+    """Each emulation's receipt once, in order. What is no receipt stays: ingesting it says what is wrong with it."""
+    seen: dict[str, dict[str, Any]] = {}
+    for extra in extras:
+        receipt = dict(extra or {})
+        seen.setdefault(str(receipt.get("id")), receipt)
+    return list(seen.values())
+
+
+def _is_missing(extra: Mapping[str, Any], bucket: str) -> bool:
+    try:
+        receipt = Receipt.from_dict(extra)
+    except ReceiptError as error:
+        log.warning("An event of %r is passed over: %s", EMULATIONS.name, error)
+        return False
+    return not is_ingested(receipt, bucket)
