@@ -12,7 +12,9 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 from airflow.sdk.definitions.taskgroup import MappedTaskGroup
+from airflow.sdk.exceptions import ParamValidationError
 
+from include.assets import EMULATIONS
 from include.domain_list import parse_domain_list
 from include.operators.start_emulator import StartEmulatorOperator
 from include.operators.status_emulation import StatusEmulationOperator
@@ -59,12 +61,49 @@ def test_each_domain_is_a_mapped_group_of_a_start_and_a_wait(dag: DAG) -> None:
 
 
 def test_an_entry_of_the_list_is_what_the_group_is_called_with(dag: DAG) -> None:
-    start = dag.get_task("emulate.start")
-    keys = {
-        getattr(start, name)._key for name in StartEmulatorOperator.template_fields if name != "data_emulator_conn_id"
-    }
-    keys.add(dag.get_task("emulate.wait").wait_timeout._key)
-    assert keys | {"poll_interval"} == set(parse_domain_list(None)[0])
+    start, wait = dag.get_task("emulate.start"), dag.get_task("emulate.wait")
+    values = [getattr(start, name) for name in StartEmulatorOperator.template_fields]
+    values += [getattr(wait, name) for name in StatusEmulationOperator.template_fields]
+    assert {value._key for value in values if hasattr(value, "_key")} == set(parse_domain_list(None)[0])
+
+
+def test_both_are_throttled_by_the_pool_and_waits_come_first(dag: DAG) -> None:
+    start, wait = dag.get_task("emulate.start"), dag.get_task("emulate.wait")
+    assert start.pool == wait.pool == "data_emulator"
+    assert start.weight_rule == wait.weight_rule
+    assert wait.priority_weight > start.priority_weight
+    assert {task.pool for task in dag.tasks} - {"data_emulator"} == {"default_pool"}
+
+
+def test_a_completed_domain_is_told_of_by_the_asset(dag: DAG) -> None:
+    assert {task.task_id for task in dag.tasks if task.outlets} == {"emulate.wait"}
+    assert dag.get_task("emulate.wait").outlets == [EMULATIONS]
+
+
+def test_what_nobody_waits_for_is_abandoned(dag: DAG) -> None:
+    assert dag.get_task("emulate.start").abandon_after == 3600
+
+
+@pytest.mark.parametrize(
+    ("params", "allowed"),
+    [
+        ({}, True),
+        ({"rate": 100, "timeout": 5, "seed": 7}, True),
+        ({"rate": "unlimited"}, True),
+        ({"timeout": 0}, False),
+        ({"timeout": "soon"}, False),
+        ({"seed": 1.5}, False),
+    ],
+)
+def test_a_manual_run_may_override_rate_duration_and_seed(dag: DAG, params: dict[str, Any], allowed: bool) -> None:
+    assert set(dag.params) == {"rate", "timeout", "seed"}
+    for name, value in params.items():
+        param = dag.params.get_param(name)
+        if allowed:
+            assert param.resolve(value) == value
+        else:
+            with pytest.raises(ParamValidationError):
+                param.resolve(value)
 
 
 def test_the_end_judges_all_domains(dag: DAG) -> None:
