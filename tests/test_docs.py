@@ -218,7 +218,7 @@ class TestAirflowPage:
         assert named == set(_FIELDS) - {"emulation_domain"}
 
     def test_lists_shown_are_accepted(self) -> None:
-        shown = [block for block in re.findall(r"```json\n(.*?)```", self.PAGE.read_text(), flags=re.DOTALL)]
+        shown = list(re.findall(r"```json\n(.*?)```", self.PAGE.read_text(), flags=re.DOTALL))
         lists = [block for block in shown if block.startswith("[")]
         assert lists
         for block in lists:
