@@ -65,6 +65,8 @@ class Component(Server):
 class Airflow:
     """Airflow on `url`, for this machine only and without a login, with its home in `home`.
 
+    `components` are its processes by name: api-server, scheduler, dag-processor and triggerer.
+
     `project_dir` is the folder with `dags` and `include`. With `scheduled` DAGs start paused and run by their
     schedules once they are not, as Airflow is set up by default; without, they are active at once and run only when
     they are triggered, or started by an asset.
@@ -88,15 +90,15 @@ class Airflow:
         self.url = f"http://{LOOPBACK}:{port}"
         health_url = f"{self.url}/api/v2/monitor/health"
         # The logs lie in the home for all to read: the servers that pass them on would need further fixed ports.
-        self._components = [
-            Component(supervisor, self._command(*argv), health_url=health_url, health_name=health_name)
+        self.components = {
+            argv[0]: Component(supervisor, self._command(*argv), health_url=health_url, health_name=health_name)
             for argv, health_name in (
                 (("api-server", "--host", LOOPBACK, "--port", str(port)), "metadatabase"),
                 (("scheduler", "--skip-serve-logs"), "scheduler"),
                 (("dag-processor",), "dag_processor"),
                 (("triggerer", "--skip-serve-logs"), "triggerer"),
             )
-        ]
+        }
 
     def migrate(self) -> None:
         """Write the configuration, and create or upgrade the database. Raises the errors of `Supervisor.run`."""
@@ -113,8 +115,8 @@ class Airflow:
 
         Raises the errors of `Supervisor.start`.
         """
-        with ThreadPoolExecutor(max_workers=len(self._components)) as pool:
-            for started in [pool.submit(component.start) for component in self._components]:
+        with ThreadPoolExecutor(max_workers=len(self.components)) as pool:
+            for started in [pool.submit(component.start) for component in self.components.values()]:
                 started.result()
 
     def _command(self, *argv: str) -> Command:

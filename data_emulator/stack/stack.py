@@ -60,7 +60,11 @@ class Stack:
     """An S3 store, a Kafka broker, the service and, if asked for, Airflow, with all they keep in `run_dir`.
 
     With `guarded`, the servers die with this process; without, they outlive it. `scheduled` is for Airflow, which see.
+    `service` and `airflow` are there once it is started, each to be stopped and started on its own.
     """
+
+    service: Service
+    airflow: Airflow | None = None
 
     def __init__(self, run_dir: Path, *, with_airflow: bool, guarded: bool, scheduled: bool) -> None:
         self._run_dir = run_dir
@@ -108,7 +112,7 @@ class Stack:
         broker = Tansu(
             supervisor, store=store, work_dir=self._run_dir, log_path=log_dir / "tansu.log", port=broker_port
         )
-        service = Service(
+        self.service = service = Service(
             supervisor,
             store=store,
             bootstrap_servers=broker.bootstrap_servers,
@@ -120,7 +124,7 @@ class Stack:
         jobs: list[Callable[[], None]] = [lambda: _start_in_order(store, broker, service, say)]
         airflow: Airflow | None = None
         if self._with_airflow:
-            airflow = Airflow(
+            self.airflow = airflow = Airflow(
                 supervisor,
                 project_dir=project_dir(),
                 home=self._run_dir / "airflow",

@@ -24,7 +24,7 @@ from include.connection import (
     base_url_of,
     plain_http_connection,
 )
-from include.exceptions import DataEmulatorConnectionError
+from include.exceptions import DataEmulatorConfigError, DataEmulatorConnectionError
 from include.wire.answer import Answer
 from include.wire.call import Call, cancel_call, status_call, statuses_call
 from include.wire.status import EmulationStatus, Statuses, parse_cancelled, parse_status, parse_statuses
@@ -59,7 +59,10 @@ class DataEmulatorAsyncHook(HttpAsyncHook):
         return plain_http_connection(connection, await connection.aextra_dejson())
 
     async def config(self) -> SessionConfig:
-        """The base class's configuration, with its TLS and proxy options as aiohttp takes them."""
+        """The base class's configuration, with its TLS and proxy options as aiohttp takes them.
+
+        :raises DataEmulatorConfigError: when a file that the connection names for TLS cannot be read
+        """
         is_new = self._config is None
         config = await super().config()
         if is_new:
@@ -68,7 +71,12 @@ class DataEmulatorAsyncHook(HttpAsyncHook):
             if verify is False:
                 options["ssl"] = False
             elif isinstance(verify, str):
-                options["ssl"] = await asyncio.to_thread(ssl.create_default_context, cafile=verify)
+                try:
+                    options["ssl"] = await asyncio.to_thread(ssl.create_default_context, cafile=verify)
+                except OSError as error:
+                    raise DataEmulatorConfigError(
+                        f"Connection {self.http_conn_id!r}, its extra: `verify` is {verify!r}: {error}"
+                    ) from error
             if isinstance(proxies := options.get("proxy"), Mapping):
                 options["proxy"] = proxies.get(urlsplit(config.base_url).scheme)
         return config

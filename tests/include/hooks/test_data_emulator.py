@@ -259,6 +259,12 @@ def test_a_connection_that_cannot_be_used(connect: Any) -> None:
         DataEmulatorHook().get_status("e1")
 
 
+def test_a_file_of_certificates_that_is_not_there(connect: Any) -> None:
+    connect("https://emulator", verify="/no/such/ca.pem")
+    with pytest.raises(DataEmulatorConfigError, match=r"'data_emulator_default', its extra: .*/no/such/ca.pem"):
+        DataEmulatorHook().get_status("e1")
+
+
 def test_airflow_builds_the_hook_from_a_connection(connect: Any) -> None:
     connect()
     hook = DataEmulatorHook.get_hook("data_emulator_default")

@@ -148,3 +148,10 @@ async def test_tls_and_proxy_options_are_as_aiohttp_takes_them(connect: Any) -> 
     connect("https://emulator", verify=ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt")
     options = (await DataEmulatorAsyncHook().config()).extra_options
     assert isinstance((options or {})["ssl"], ssl.SSLContext)
+
+
+async def test_a_file_of_certificates_that_is_not_there(connect: Any) -> None:
+    connect("https://emulator", verify="/no/such/ca.pem")
+    with pytest.raises(DataEmulatorConfigError, match=r"`verify` is '/no/such/ca.pem': .*No such file"):
+        async with DataEmulatorAsyncHook().open():
+            pass
