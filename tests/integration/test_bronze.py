@@ -355,7 +355,8 @@ def produce(broker: Tansu, topic: str, values: list[tuple[int, bytes]]) -> None:
 def produced(kafka_broker: Tansu, topic: str) -> Manifest:
     """100 records in each of two partitions, every second one another emulation's, and more of others behind."""
     emulation_id = str(uuid.uuid4())
-    own, other = record(emulation_id), record(str(uuid.uuid4()))
+    own = record(emulation_id)
+    other = record(str(uuid.uuid4())).replace(b'"n": 1', f'"about": "{emulation_id}"'.encode())
     produce(kafka_broker, topic, [(partition, value) for value in (own, other) * 100 for partition in (0, 1)])
     parts = tuple(ManifestPartition(partition, 25, 224, 100, 100 * len(own)) for partition in (0, 1))
     return Manifest(
