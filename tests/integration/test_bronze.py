@@ -7,6 +7,7 @@ import json
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from io import BytesIO
 from typing import Any
 
@@ -446,6 +447,21 @@ def test_a_broker_that_is_away_is_tried_again(
     with pytest.raises(StorageUnavailableError, match="'data_emulator_kafka': no broker answered") as caught:
         ingest(receipt, BRONZE)
     assert not isinstance(caught.value, AirflowFailException)
+    assert keys_of(s3_store, receipt) == []
+
+
+def test_a_store_that_is_away_is_tried_again(
+    stored: Manifest, s3_store: SeaweedFS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3 = {"conn_type": "aws", "login": "key", "password": "a-secret"}
+    nowhere = {**s3, "extra": {"endpoint_url": "http://127.0.0.1:9"}}
+    monkeypatch.setenv("AIRFLOW_CONN_DATA_EMULATOR_S3", json.dumps(nowhere))
+    monkeypatch.setattr("include.bronze.store._RETRIES", {"max_retries": 1, "retry_timeout": timedelta(seconds=1)})
+    receipt = made(monkeypatch, stored)
+    with pytest.raises(StorageUnavailableError, match=r"Reading s3://bronze-sources/.* failed") as caught:
+        ingest(receipt, BRONZE)
+    assert not isinstance(caught.value, AirflowFailException)
+    assert "a-secret" not in str(caught.value)
     assert keys_of(s3_store, receipt) == []
 
 
