@@ -58,7 +58,7 @@ def bronze_ingest_dag() -> None:
         return receipts_of_run(get_current_context(), bronze_bucket())
 
     # Each holds up to two row groups and a temporary file.
-    @task(max_active_tis_per_dag=4, map_index_template="{{ task.op_kwargs['receipt']['id'] }}")
+    @task(max_active_tis_per_dag=4, map_index_template="{{ task.op_kwargs['receipt'].get('id') }}")
     def ingest(receipt: dict[str, Any]) -> dict[str, Any]:
         """Ingest one emulation."""
         from include.bronze.ingest import ingest as ingest_emulation

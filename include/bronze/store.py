@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
@@ -11,8 +11,12 @@ from obstore.store import S3Store
 from include.bronze.connections import S3Connection
 from include.exceptions import DataEmulatorConfigError, DataEmulatorError, StorageUnavailableError
 
-#: How long a request may take; what fails in passing is tried again by obstore for that long, and then by Airflow.
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig
+
 _TIMEOUT = timedelta(seconds=60)
+#: What fails in passing is tried again by obstore for that long, and then by Airflow.
+_RETRIES: RetryConfig = {"max_retries": 5, "retry_timeout": timedelta(seconds=20)}
 
 #: What a call of obstore raises when the store, or the way to it, fails.
 STORE_ERRORS = (BaseError, OSError)
@@ -34,7 +38,7 @@ def open_bucket(connection: S3Connection, bucket: str) -> S3Store:
         region=connection.region_name,
         virtual_hosted_style_request=False,
         client_options={"allow_http": True, "connect_timeout": timedelta(seconds=5), "timeout": _TIMEOUT},
-        retry_config={"max_retries": 5, "retry_timeout": timedelta(seconds=20)},
+        retry_config=_RETRIES,
         **options,
     )
 

@@ -7,6 +7,7 @@ import json
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from io import BytesIO
 from typing import Any
 
@@ -355,7 +356,8 @@ def produce(broker: Tansu, topic: str, values: list[tuple[int, bytes]]) -> None:
 def produced(kafka_broker: Tansu, topic: str) -> Manifest:
     """100 records in each of two partitions, every second one another emulation's, and more of others behind."""
     emulation_id = str(uuid.uuid4())
-    own, other = record(emulation_id), record(str(uuid.uuid4()))
+    own = record(emulation_id)
+    other = record(str(uuid.uuid4())).replace(b'"n": 1', f'"about": "{emulation_id}"'.encode())
     produce(kafka_broker, topic, [(partition, value) for value in (own, other) * 100 for partition in (0, 1)])
     parts = tuple(ManifestPartition(partition, 25, 224, 100, 100 * len(own)) for partition in (0, 1))
     return Manifest(
@@ -445,6 +447,21 @@ def test_a_broker_that_is_away_is_tried_again(
     with pytest.raises(StorageUnavailableError, match="'data_emulator_kafka': no broker answered") as caught:
         ingest(receipt, BRONZE)
     assert not isinstance(caught.value, AirflowFailException)
+    assert keys_of(s3_store, receipt) == []
+
+
+def test_a_store_that_is_away_is_tried_again(
+    stored: Manifest, s3_store: SeaweedFS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3 = {"conn_type": "aws", "login": "key", "password": "a-secret"}
+    nowhere = {**s3, "extra": {"endpoint_url": "http://127.0.0.1:9"}}
+    monkeypatch.setenv("AIRFLOW_CONN_DATA_EMULATOR_S3", json.dumps(nowhere))
+    monkeypatch.setattr("include.bronze.store._RETRIES", {"max_retries": 1, "retry_timeout": timedelta(seconds=1)})
+    receipt = made(monkeypatch, stored)
+    with pytest.raises(StorageUnavailableError, match=r"Reading s3://bronze-sources/.* failed") as caught:
+        ingest(receipt, BRONZE)
+    assert not isinstance(caught.value, AirflowFailException)
+    assert "a-secret" not in str(caught.value)
     assert keys_of(s3_store, receipt) == []
 
 
