@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 INSTALL := VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --constraint requirements.lock --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test test-kafka test-spark test-unit bench-generate bench-kafka bench-s3 \
+.PHONY: help install demo up down test test-kafka test-spark test-disturbances test-unit bench-generate bench-kafka bench-s3 \
 	bench-concurrency bench-memory bench-kills check format lock clean
 
 help: ## show this help
@@ -34,7 +34,7 @@ down: $(INSTALLED) ## stop the stack that 'make up' started
 	@$(BIN)/data-emulator stack down
 
 test: $(INSTALLED) ## run the tests, those on a real store, broker and Airflow among them
-	@$(BIN)/python -m pytest -m "not kafka and not spark"
+	@$(BIN)/python -m pytest -m "not kafka and not spark and not disturbance"
 
 test-kafka: $(INSTALLED) ## run the tests on Apache Kafka; needs Java 17 and Maven, which fetches it once
 	@$(BIN)/python -m pytest -m kafka
@@ -42,6 +42,9 @@ test-kafka: $(INSTALLED) ## run the tests on Apache Kafka; needs Java 17 and Mav
 test-spark: $(INSTALLED) ## run the tests that read with Spark; needs Java 17, and installs PySpark (450 MB)
 	@$(INSTALL) '.[spark]'
 	@$(BIN)/python -m pytest -m spark
+
+test-disturbances: $(INSTALLED) ## run every way a task can be disturbed, on a real scheduler and triggerer
+	@$(BIN)/python -m pytest tests/integration/test_disturbances.py
 
 test-unit: $(INSTALLED) ## run the tests that need no server
 	@$(BIN)/python -m pytest -m "not integration and not e2e and not kafka and not spark"

@@ -60,14 +60,19 @@ class Stack:
     """An S3 store, a Kafka broker, the service and, if asked for, Airflow, with all they keep in `run_dir`.
 
     With `guarded`, the servers die with this process; without, they outlive it. `scheduled` is for Airflow, which see.
-    `service` and `airflow` are there once it is started, each to be stopped and started on its own.
+    `project` is the folder with `dags` and `include`, the one of this package by default. `addresses`, `service` and
+    `airflow` are there once it is started, the latter two to be stopped and started on their own.
     """
 
+    addresses: Addresses
     service: Service
     airflow: Airflow | None = None
 
-    def __init__(self, run_dir: Path, *, with_airflow: bool, guarded: bool, scheduled: bool) -> None:
+    def __init__(
+        self, run_dir: Path, *, with_airflow: bool, guarded: bool, scheduled: bool, project: Path | None = None
+    ) -> None:
         self._run_dir = run_dir
+        self._project_dir = project or project_dir()
         self._with_airflow = with_airflow
         self._guarded = guarded
         self._scheduled = scheduled
@@ -126,7 +131,7 @@ class Stack:
         if self._with_airflow:
             self.airflow = airflow = Airflow(
                 supervisor,
-                project_dir=project_dir(),
+                project_dir=self._project_dir,
                 home=self._run_dir / "airflow",
                 log_dir=log_dir,
                 port=airflow_port,
@@ -134,7 +139,7 @@ class Stack:
             )
             jobs.append(lambda: _start_airflow(airflow, service_port, store, broker, say))
         _run_together(jobs, supervisor)
-        addresses = Addresses(
+        self.addresses = addresses = Addresses(
             s3_endpoint=store.endpoint,
             s3_credentials_path=str(self._run_dir / "s3-credentials.json"),
             kafka_bootstrap_servers=broker.bootstrap_servers,

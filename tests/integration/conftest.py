@@ -11,7 +11,7 @@ from data_emulator.stack.ports import PortReservation
 from data_emulator.stack.processes import Supervisor
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.service import Service
-from data_emulator.stack.stack import Addresses, Stack
+from data_emulator.stack.stack import Addresses, Stack, project_dir
 from data_emulator.stack.tansu import Tansu
 
 
@@ -46,10 +46,28 @@ def service(supervisor: Supervisor, s3_store: SeaweedFS, kafka_broker: Tansu, ru
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
-    """A whole stack of its own, Airflow included, in which DAGs are active and run only when they are triggered."""
-    stack = Stack(tmp_path_factory.mktemp("whole-stack"), with_airflow=True, guarded=True, scheduled=False)
+def whole_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A whole stack of its own, Airflow included, in which DAGs are active and run only when they are triggered.
+
+    Beside the project's DAGs it has those of tests/integration/dags.
+    """
+    project = tmp_path_factory.mktemp("project")
+    (project / "include").symlink_to(project_dir() / "include")
+    (project / "dags").mkdir()
+    for source in (project_dir() / "dags", Path(__file__).parent / "dags"):
+        for file in source.glob("*.py"):
+            (project / "dags" / file.name).symlink_to(file)
+    stack = Stack(
+        tmp_path_factory.mktemp("whole-stack"), with_airflow=True, guarded=True, scheduled=False, project=project
+    )
     try:
-        yield stack.start(print)
+        stack.start(print)
+        yield stack
     finally:
         stack.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(whole_stack: Stack) -> Addresses:
+    """Where it is reached."""
+    return whole_stack.addresses
