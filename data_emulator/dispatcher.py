@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final, Literal, cast
@@ -40,12 +40,20 @@ log = structlog.get_logger(__name__)
 class Dispatcher:
     """Gives emulations to workers, in order of arrival and within the limits, and goes on with those of dead workers.
 
+    :param on_accepted: called with emulations that are new, or left by an earlier process, before they can end.
     :param on_ended: called with the ids of emulations that have ended, from any thread.
     """
 
-    def __init__(self, settings: Settings, store: Store, on_ended: Callable[[set[str]], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        on_accepted: Callable[[Iterable[Emulation]], None],
+        on_ended: Callable[[set[str]], None],
+    ) -> None:
         self._settings = settings
         self._store = store
+        self._on_accepted = on_accepted
         self._on_ended = on_ended
         self._pool = WorkerPool(settings, self)
         self._lock = threading.Lock()
@@ -60,11 +68,12 @@ class Dispatcher:
     def open(self) -> None:
         """Start the workers, and go on with what an earlier process left, running or queued."""
         self._pool.start()
-        interrupted = self._store.in_state(State.PROCESSING)
+        interrupted, queued = self._store.in_state(State.PROCESSING), self._store.in_state(State.QUEUED)
+        self._on_accepted([*interrupted, *queued])
         with self._lock:
             for emulation in interrupted:
                 self._running[emulation.id] = self._plan(emulation, Checkpoint()).memory_bytes
-            self._queued.extend(emulation.id for emulation in self._store.in_state(State.QUEUED))
+            self._queued.extend(emulation.id for emulation in queued)
             self._start_queued()
         # Apart, so that a broker that is away does not keep the service from starting.
         left = self._store.transactional_ids()
@@ -108,6 +117,7 @@ class Dispatcher:
                 running[emulation.id] = plan.memory_bytes
                 emulation = replace(emulation, state=State.PROCESSING, started_at=started_at)
             added[emulation.id] = emulation
+        self._on_accepted(added.values())
         self._store.add([(added[each.emulation.id], each.idempotency_key) for each in arrivals])
         self._running |= running
         for emulation_id in added:
@@ -117,21 +127,25 @@ class Dispatcher:
                 self._queued.append(emulation_id)
         return added
 
-    def cancel(self, emulation_id: str) -> None:
-        """End an emulation as cancelled: at once if it is queued, soon if it runs."""
-        self._store.request_cancel(emulation_id)
+    def cancel(self, errors: Mapping[str, str | None]) -> None:
+        """End emulations as cancelled, each with this error: at once if it is queued, soon if it runs.
+
+        One that is being cancelled already keeps the error that it was to have.
+        """
+        errors = self._store.request_cancel(errors)
         with self._lock:
-            was_queued = emulation_id in self._queued
-            if was_queued:
-                self._queued.remove(emulation_id)
-                self._store.end([emulation_id], State.CANCELLED, None)
-            undecided = emulation_id in self._undecided
-        if was_queued:
-            self._on_ended({emulation_id})
-        elif undecided:
-            self._end(emulation_id, State.CANCELLED, None)
-        else:
-            self._pool.stop(emulation_id, Outcome(State.CANCELLED))
+            queued = errors.keys() & set(self._queued)
+            for error in {errors[each] for each in queued}:
+                self._store.end([each for each in queued if errors[each] == error], State.CANCELLED, error)
+            self._queued = deque(each for each in self._queued if each not in queued)
+            undecided = errors.keys() & self._undecided
+        if queued:
+            self._on_ended(queued)
+        for each in errors.keys() - queued:
+            if each in undecided:
+                self._end(each, State.CANCELLED, errors[each])
+            else:
+                self._pool.stop(each, Outcome(State.CANCELLED, errors[each]))
 
     def on_opened(self, transactional_id: str) -> None:
         """Remember an id under which transactions may be left open."""
@@ -239,7 +253,7 @@ class Dispatcher:
                     log.info("emulation goes on", emulation_id=emulation_id, records=checkpoint.records)
                     self._pool.run(self._plan(emulation, checkpoint))
                     if emulation.cancel_requested:  # by a worker too: the dead one may have left objects behind
-                        self._pool.stop(emulation_id, Outcome(State.CANCELLED))
+                        self._pool.stop(emulation_id, Outcome(State.CANCELLED, emulation.error))
                     return
         self._end(emulation_id, State.FAILED, error)
 

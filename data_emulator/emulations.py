@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 import structlog
 
 from data_emulator.arrivals import Arrivals
+from data_emulator.attention import Attention
 from data_emulator.dispatcher import Dispatcher
 from data_emulator.domains import all_domains
 from data_emulator.errors import (
@@ -62,10 +63,11 @@ class Emulations:
     """All emulations of this service. Its methods may be called from any thread, its coroutines from one event loop.
 
     :param settings: limits, defaults, and how the sinks are reached.
+    :param clock: what tells, in seconds, for how long nobody has asked for an emulation.
     :raises ConfigurationError: when the settings of the database, a sink or the schema registry cannot be used.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self.store = Store(settings.database_url)
         self.targets: dict[str, Target] = {"minio": S3Target(settings)}
@@ -75,7 +77,8 @@ class Emulations:
             SchemaRegistry(settings.schema_registry_url, settings) if settings.schema_registry_url else None
         )
         self._waiters = Waiters()
-        self._dispatcher = Dispatcher(settings, self.store, self._waiters.wake)
+        self._attention = Attention(self._abandon, clock)
+        self._dispatcher = Dispatcher(settings, self.store, self._attention.expect, self._on_ended)
         self._arrivals = Arrivals(self._dispatcher.add)
         self._asking = ThreadPoolExecutor(_ASKING_THREADS, thread_name_prefix="asking-sinks")
         self._probes: dict[tuple[str, str], _Probe] = {}
@@ -83,10 +86,12 @@ class Emulations:
     def open(self) -> None:
         """Start the workers, and go on with what an earlier process left, running or queued."""
         self._dispatcher.open()
+        self._attention.open()
 
     def close(self) -> None:
         """Stop the workers. What runs and what is queued is gone on with when the service is started again."""
         self._asking.shutdown(wait=False, cancel_futures=True)
+        self._attention.close()
         self._arrivals.close()
         self._dispatcher.close()
         self.store.close()
@@ -141,7 +146,7 @@ class Emulations:
         emulation = self.get(emulation_id)
         if emulation.state.is_terminal:
             raise EmulationEnded(f"Emulation {emulation_id} has ended already: it is {emulation.state}.")
-        self._dispatcher.cancel(emulation_id)
+        self._dispatcher.cancel({emulation_id: None})
         return self.get(emulation_id)
 
     def manifest(self, emulation_id: str) -> tuple[Emulation, list[ObjectWritten], list[PartitionWritten]]:
@@ -174,18 +179,26 @@ class Emulations:
         """Look, and unless that is an answer already, look again when one of them has ended, or the time is over."""
         woken = self._waiters.add(emulation_ids)
         try:
-            found, is_answer = await asyncio.to_thread(look)
-            if wait_s > 0 and not is_answer:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(woken.wait(), wait_s)
-                found, _ = await asyncio.to_thread(look)
-            return found
+            with self._attention.held(emulation_ids):
+                found, is_answer = await asyncio.to_thread(look)
+                if wait_s > 0 and not is_answer:
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(woken.wait(), wait_s)
+                    found, _ = await asyncio.to_thread(look)
+                return found
         finally:
             self._waiters.remove(emulation_ids, woken)
 
     def stop_waiting(self) -> None:
         """Answer all who wait for an end now, and at once from here on. May be called by a signal handler."""
         self._waiters.release()
+
+    def _abandon(self, errors: Mapping[str, str]) -> None:
+        self._dispatcher.cancel(errors)
+
+    def _on_ended(self, emulation_ids: set[str]) -> None:
+        self._attention.forget(emulation_ids)
+        self._waiters.wake(emulation_ids)
 
     def _admitted(self, request: EmulationRequest, digest: str) -> Emulation:
         """Return the emulation that a request asks for, its defaults filled in, if its names are known."""

@@ -38,7 +38,7 @@ _emulations = sa.Table(
     sa.Column("seed", sa.BigInteger, nullable=False),
     sa.Column("schema_id", sa.BigInteger, comment="what the schema registry calls the schema of the records"),
     sa.Column("state", sa.String(16), nullable=False, index=True),
-    sa.Column("error", sa.Text),
+    sa.Column("error", sa.Text, comment="while it is being cancelled, the one that it will end with"),
     sa.Column("created_at", sa.Double, nullable=False, comment="Unix seconds, as all times here"),
     sa.Column("started_at", sa.Double),
     sa.Column("ended_at", sa.Double),
@@ -124,6 +124,17 @@ _END = (
 """Sets the final state. From here on, records and bytes are those that the manifest lists."""
 
 
+_REQUEST_CANCEL = (
+    _emulations.update()
+    .where(
+        _emulations.c.id == sa.bindparam("of"),
+        _emulations.c.ended_at.is_(None),
+        _emulations.c.cancel_requested.is_(False),
+    )
+    .values(cancel_requested=True, error=sa.bindparam("why"))
+)
+
+
 _FAIL_IF_SHORT = (
     _emulations.update()
     .where(
@@ -162,7 +173,10 @@ def _forget_prepared(transactional_id: str) -> sa.Update:
 
 @dataclass(frozen=True)
 class Emulation:
-    """An emulation as stored. Times are Unix seconds; `schema_id` is of the schema registry, for Avro in Kafka."""
+    """An emulation as stored. Times are Unix seconds; `schema_id` is of the schema registry, for Avro in Kafka.
+
+    With `cancel_requested` and before its end, `error` is the one that it will end with.
+    """
 
     id: str
     body_digest: str
@@ -315,12 +329,21 @@ class Store:
                 .values(state=State.PROCESSING, started_at=started_at)
             )
 
-    def request_cancel(self, emulation_id: str) -> None:
-        """Note that an emulation is to end as cancelled, whoever runs it."""
+    def request_cancel(self, errors: Mapping[str, str | None]) -> dict[str, str | None]:
+        """Note that emulations are to end as cancelled, whoever runs them, and what the error of each is to say.
+
+        :return: those of them that have not ended, each with its error: what the first said who wanted it cancelled.
+        """
+        ids = list(errors)
+        wanted: dict[str, str | None] = {}
         with self._write() as connection:
-            connection.execute(
-                _emulations.update().where(_emulations.c.id == emulation_id).values(cancel_requested=True)
-            )
+            if ids:
+                connection.execute(_REQUEST_CANCEL, [{"of": key, "why": error} for key, error in errors.items()])
+            for start in range(0, len(ids), 500):
+                chosen = _emulations.c.id.in_(ids[start : start + 500])
+                going = sa.select(_emulations.c.id, _emulations.c.error).where(chosen, _emulations.c.ended_at.is_(None))
+                wanted |= {row.id: row.error for row in connection.execute(going)}
+        return wanted
 
     def end(self, emulation_ids: Iterable[str], state: State, error: str | None) -> None:
         """Note that emulations have ended, without a worker's report. Those that had ended before stay as they are."""

@@ -21,6 +21,7 @@ from data_emulator.formats.catalog import FORMATS
 
 MAX_TIMEOUT_S = 7 * 24 * 3600
 MAX_RECORDS = 10**15
+MIN_ABANDON_AFTER_S = 10
 MAX_CHUNK_BYTES = 5 * 2**30
 """The largest object that S3 takes whole; one upload in parts may be larger."""
 
@@ -128,6 +129,14 @@ class EmulationRequest(BaseModel):
             validate_default=True,
             description="With `start_time`: where a backfill ends, later than it starts and not in the future. No "
             "record lies there or behind.",
+        ),
+    ] = None
+    abandon_after: Annotated[
+        int | None,
+        Field(
+            ge=MIN_ABANDON_AFTER_S,
+            description="Seconds: cancel it once nobody has asked for its status for that long, while it is queued or "
+            "runs. A long poll asks for as long as it is held. Absent or `null`: never.",
         ),
     ] = None
 

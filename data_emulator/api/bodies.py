@@ -40,7 +40,7 @@ def status(emulation: Emulation) -> EmulationStatus:
         status=StatusDetail(global_status=emulation.state, threads={"0": _THREAD[emulation.state]}),
         emulation_domain=emulation.request.emulation_domain,
         emulator_sync=emulation.request.emulator_sync,
-        error=emulation.error,
+        error=emulation.error if emulation.state.is_terminal else None,
         progress=_progress(emulation),
     )
 

@@ -13,6 +13,9 @@ from include.exceptions import DataEmulatorConfigError
 #: The value of ``rate`` that asks for as many records a second as the service can make.
 UNLIMITED: Literal["unlimited"] = "unlimited"
 
+#: The shortest ``abandon_after`` that a service takes, in seconds.
+MIN_ABANDON_AFTER_S = 10
+
 
 @dataclass(frozen=True, kw_only=True)
 class EmulationRequest:
@@ -20,8 +23,10 @@ class EmulationRequest:
 
     ``timeout`` is how long to emulate in seconds, and ``max_chunk_size`` is in bytes; both names are the wire's.
     The fields that may be None are sent only if they are not, since a service that does not know them, or has its own
-    default, should decide for itself: ``rate`` (records a second), ``max_records``, ``seed``, ``compression``, and
-    ``start_time`` and ``end_time``, between which a backfill's records lie (ISO 8601, with a zone).
+    default, should decide for itself: ``rate`` (records a second), ``max_records``, ``seed``, ``compression``,
+    ``start_time`` and ``end_time``, between which a backfill's records lie (ISO 8601, with a zone), and
+    ``abandon_after`` (seconds, at least 10: the service cancels the emulation once nobody has asked for its status for
+    that long).
     """
 
     emulator_sync: str
@@ -36,6 +41,7 @@ class EmulationRequest:
     compression: str | None = None
     start_time: str | None = None
     end_time: str | None = None
+    abandon_after: int | None = None
 
     @classmethod
     def from_arguments(cls, arguments: Mapping[str, Any]) -> EmulationRequest:
@@ -54,9 +60,12 @@ class EmulationRequest:
                 values[name] = value.strip()
         for name in ("max_chunk_size", "timeout"):
             values[name] = _integer(name, arguments.get(name), problems)
-        for name in ("max_records", "seed"):
+        for name in ("max_records", "seed", "abandon_after"):
             value = arguments.get(name)
             values[name] = None if value is None else _integer(name, value, problems)
+        abandon_after = values["abandon_after"]
+        if abandon_after is not None and abandon_after < MIN_ABANDON_AFTER_S:
+            problems.append(f"abandon_after must be at least {MIN_ABANDON_AFTER_S} seconds, got {abandon_after}")
         values["rate"] = _rate(arguments.get("rate"), problems)
         values["compression"] = compression = arguments.get("compression")
         if compression is not None and (not isinstance(compression, str) or not compression.strip()):
@@ -79,7 +88,7 @@ class EmulationRequest:
         }
         if self.rate is not None:
             body["rate"] = None if self.rate == UNLIMITED else self.rate
-        for name in ("max_records", "seed", "compression", "start_time", "end_time"):
+        for name in ("max_records", "seed", "compression", "start_time", "end_time", "abandon_after"):
             if (value := getattr(self, name)) is not None:
                 body[name] = value
         return body

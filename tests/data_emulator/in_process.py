@@ -16,6 +16,24 @@ from data_emulator.wire import EmulationRequest
 PATIENCE_S = 120
 
 
+class Clock:
+    """A clock that stands still until it is put forward: what abandonment is timed by, in tests."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self._reads = 0
+
+    def __call__(self) -> float:
+        self._reads += 1
+        return self.now_s
+
+    def forward(self, by_s: float) -> None:
+        """Put it forward, and wait until a sweep that began later is over."""
+        self.now_s += by_s
+        before = self._reads
+        wait_until(lambda: self._reads >= before + 3, "it is looked who is abandoned")
+
+
 def start(service: Emulations, **changes: Any) -> str:
     """Start an emulation, transactions to S3 unless told otherwise, and return its id."""
     fields: dict[str, Any] = {

@@ -242,10 +242,24 @@ def test_what_a_report_knows_is_forgotten_only_if_the_report_is_kept(store: Stor
 
 def test_a_wish_to_cancel_survives(store: Store, path: Path) -> None:
     one, other = added(store), added(store)
-    store.request_cancel(one)
+    assert store.request_cancel({one: "nobody wants it"}) == {one: "nobody wants it"}
     store.close()
     again = Store(f"sqlite:///{path}")
-    assert [again.get_many([each])[each].cancel_requested for each in (one, other)] == [True, False]
+    kept = again.get_many([one, other])
+    assert [kept[each].cancel_requested for each in (one, other)] == [True, False]
+    assert [kept[each].error for each in (one, other)] == ["nobody wants it", None]
+
+
+def test_the_first_wish_to_cancel_says_why_and_none_comes_after_the_end(store: Store) -> None:
+    by_user, abandoned, ended = added(store), added(store), added(store)
+    store.end([ended], State.COMPLETED, None)
+    store.request_cancel({by_user: None})
+    store.request_cancel({abandoned: "first"})
+    later = dict.fromkeys([by_user, abandoned, ended, "unknown"], "later")
+    assert store.request_cancel(later) == {by_user: None, abandoned: "first"}
+    left = store.get(ended)
+    assert left is not None
+    assert (left.state, left.error, left.cancel_requested) == (State.COMPLETED, None, False)
 
 
 def test_pages_are_the_newest_first_and_filtered(store: Store) -> None:

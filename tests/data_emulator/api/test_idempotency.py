@@ -27,7 +27,8 @@ def test_the_same_key_and_another_body_are_refused(running: RunningService) -> N
     key = {"Idempotency-Key": "the same"}
     emulation_id = running.post(request(), **key)
     absent = {name: value for name, value in request().items() if name != "rate"}
-    for other in (request(max_records=101), absent):
+    given = (request(abandon_after=60), request(abandon_after=None))
+    for other in (request(max_records=101), absent, *given):
         answer = running.http.post("/emulator/", json=other, headers=key)
         assert answer.status_code == 422
         assert answer.headers["content-type"] == "application/problem+json"

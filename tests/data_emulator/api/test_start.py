@@ -47,6 +47,13 @@ def test_a_rate_of_null_is_as_fast_as_it_goes(running: RunningService) -> None:
     assert running.ended(created["id"])["progress"]["records"] > 4000
 
 
+@pytest.mark.parametrize("given", [{}, {"abandon_after": None}, {"abandon_after": 10}])
+def test_when_it_is_abandoned_is_echoed(running: RunningService, given: Json) -> None:
+    created = running.http.post("/emulator/", json=request(**given)).json()
+    assert created["abandon_after"] == given.get("abandon_after")
+    assert running.ended(created["id"])["status"]["global_status"] == "completed"
+
+
 def test_nothing_lies_in_the_future(running: RunningService, s3_store: SeaweedFS) -> None:
     for body in (request(rate=1000), request(rate=None, max_records=20_000)):
         emulation_id = running.post(body)
@@ -117,6 +124,11 @@ def test_the_answer_tells_where_the_status_is(running: RunningService) -> None:
         ("max_records", 1.5),
         ("seed", 2**63),
         ("seed", "x"),
+        ("abandon_after", 9),
+        ("abandon_after", 0),
+        ("abandon_after", -900),
+        ("abandon_after", 10.5),
+        ("abandon_after", "soon"),
         ("emulator_sync", 5),
         ("sync_type", None),
         ("unheard_of", 1),

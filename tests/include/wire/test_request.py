@@ -22,8 +22,8 @@ def test_body_is_the_six_fields_when_nothing_else_is_given() -> None:
 
 
 def test_optional_fields_are_sent_when_given() -> None:
-    request = EmulationRequest.from_arguments({**SIX, "rate": 500, "max_records": 10, "seed": 0})
-    assert request.body() == {**SIX, "rate": 500.0, "max_records": 10, "seed": 0}
+    given = {"rate": 500, "max_records": 10, "seed": 0, "abandon_after": 900}
+    assert EmulationRequest.from_arguments({**SIX, **given}).body() == {**SIX, **given}
 
 
 def test_an_unlimited_rate_is_null_on_the_wire_and_an_absent_one_is_not_sent() -> None:
@@ -32,8 +32,9 @@ def test_an_unlimited_rate_is_null_on_the_wire_and_an_absent_one_is_not_sent() -
 
 
 def test_numbers_out_of_templates_are_strings_and_become_numbers() -> None:
-    request = EmulationRequest.from_arguments({**SIX, "max_chunk_size": "2048", "timeout": "5", "rate": "1.5"})
-    assert (request.max_chunk_size, request.timeout, request.rate) == (2048, 5, 1.5)
+    templated = {"max_chunk_size": "2048", "timeout": "5", "rate": "1.5", "abandon_after": "10"}
+    request = EmulationRequest.from_arguments({**SIX, **templated})
+    assert (request.max_chunk_size, request.timeout, request.rate, request.abandon_after) == (2048, 5, 1.5, 10)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,10 @@ def test_numbers_out_of_templates_are_strings_and_become_numbers() -> None:
         ({"rate": -1}, "rate must be"),
         ({"rate": "nan"}, "rate must be"),
         ({"seed": "x"}, "seed must be an integer, got 'x'"),
+        ({"abandon_after": 9}, "abandon_after must be at least 10 seconds, got 9"),
+        ({"abandon_after": "-1"}, "abandon_after must be at least 10 seconds, got -1"),
+        ({"abandon_after": 10.5}, "abandon_after must be an integer, got 10.5"),
+        ({"abandon_after": True}, "abandon_after must be an integer, got True"),
         ({"compression": " "}, "compression must be a non-empty string, got ' '"),
         ({"start_time": "soon"}, "start_time must be a time with a zone, like .*, got 'soon'"),
         ({"end_time": "2026-01-01 00:00"}, "end_time must be a time with a zone, like .*, got '2026-01-01 00:00'"),
