@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +35,8 @@ class Door(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.client = httpx.Client(base_url=service_url, timeout=PATIENCE_S, trust_env=False)
         self.started: list[Started] = []
-        self.asked: list[tuple[str, str]] = []
+        self.followed: set[str] = set()
+        """The emulations whose status a trigger has asked for, together with others."""
         self.answered_with: dict[str, list[int]] = {}
         """By method and the path's end, status codes to answer with, one after the other, once all is done."""
         self._open = threading.Event()
@@ -57,7 +59,8 @@ class Door(ThreadingHTTPServer):
             self._open.set()
 
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> httpx.Response:
-        self.asked.append((method, path))
+        if (method, path) == ("POST", "/emulator/status"):
+            self.followed.update(json.loads(body)["ids"])
         answer = self.client.request(method, path, headers=headers, content=body)
         is_start = (method, path) == ("POST", "/emulator/")
         if is_start and answer.is_success:

@@ -82,6 +82,11 @@ class Run:
     def until(self, task_id: str, *states: str) -> None:
         wait_until(lambda: self.task(task_id)["state"] in states)
 
+    def is_waited_for(self, task_id: str) -> None:
+        """Return when the task is deferred and the triggerer has taken its trigger up."""
+        self.until(task_id, "deferred")
+        wait_until(lambda: self.ids[-1] in self.door.followed)
+
     def ends(self, state: str) -> None:
         wait_until(lambda: self.state() in ("success", "failed"))
         assert self.state() == state, self.log_of_failed()
@@ -202,7 +207,7 @@ def test_the_wait_is_tried_again(start_run: StartRun, door: Door) -> None:
 @pytest.mark.parametrize(("dag_id", "task_id"), [("two_tasks", "wait"), pytest.param("one_task", "run", marks=whole)])
 def test_the_wait_is_marked(dag_id: str, task_id: str, state: str, start_run: StartRun, door: Door) -> None:
     run = start_run(dag_id)
-    run.until(task_id, "deferred")
+    run.is_waited_for(task_id)
     run.mark(task_id, state)
     run.ends(state)
     (emulation_id,) = run.ids
@@ -210,9 +215,27 @@ def test_the_wait_is_marked(dag_id: str, task_id: str, state: str, start_run: St
 
 
 @whole
+def test_the_wait_is_marked_before_a_triggerer_has_taken_it_up(
+    start_run: StartRun, whole_stack: Stack, door: Door
+) -> None:
+    """Then no code of ours is asked to cancel; the service learns that nobody asks any more."""
+    assert whole_stack.airflow is not None
+    triggerer = whole_stack.airflow.components["triggerer"]
+    triggerer.stop()
+    try:
+        run = start_run(abandon_after=10)
+        run.until("wait", "deferred")
+        run.mark("wait", "failed")
+        run.ends("failed")
+    finally:
+        triggerer.start()
+    ends_as(door, run.ids[0], "cancelled")
+
+
+@whole
 def test_nothing_is_cancelled_if_told_so(start_run: StartRun, door: Door) -> None:
     run = start_run("two_tasks_running_on", timeout=20)
-    run.until("wait", "deferred")
+    run.is_waited_for("wait")
     run.mark("wait", "failed")
     run.ends("failed")
     ends_as(door, run.ids[0], "completed")
@@ -220,7 +243,7 @@ def test_nothing_is_cancelled_if_told_so(start_run: StartRun, door: Door) -> Non
 
 def test_the_start_is_cleared_while_its_emulation_is_waited_for(start_run: StartRun, door: Door) -> None:
     run = start_run(timeout=15)
-    run.until("wait", "deferred")
+    run.is_waited_for("wait")
     run.clear("start")
     run.ends("success")
     first, second = run.ids
@@ -232,7 +255,7 @@ def test_the_start_is_cleared_while_its_emulation_is_waited_for(start_run: Start
 @whole
 def test_the_wait_is_cleared(start_run: StartRun, door: Door) -> None:
     run = start_run()
-    run.until("wait", "deferred")
+    run.is_waited_for("wait")
     run.clear("wait")
     run.ends("failed")
     (emulation_id,) = run.ids
@@ -243,7 +266,7 @@ def test_the_wait_is_cleared(start_run: StartRun, door: Door) -> None:
 @whole
 def test_the_wait_is_cleared_and_nothing_is_cancelled_if_told_so(start_run: StartRun, door: Door) -> None:
     run = start_run("two_tasks_running_on", timeout=25)
-    run.until("wait", "deferred")
+    run.is_waited_for("wait")
     run.clear("wait")
     run.ends("success")
     assert run.ids == [run.returned("wait")]
@@ -253,7 +276,7 @@ def test_the_wait_is_cleared_and_nothing_is_cancelled_if_told_so(start_run: Star
 @whole
 def test_both_are_cleared(start_run: StartRun, door: Door) -> None:
     run = start_run(timeout=15)
-    run.until("wait", "deferred")
+    run.is_waited_for("wait")
     run.clear("start", "wait")
     run.ends("success")
     first, second = run.ids
@@ -265,7 +288,7 @@ def test_both_are_cleared(start_run: StartRun, door: Door) -> None:
 @whole
 def test_the_one_task_is_cleared(start_run: StartRun, door: Door) -> None:
     run = start_run("one_task", timeout=15)
-    run.until("run", "deferred")
+    run.is_waited_for("run")
     run.clear("run")
     run.ends("success")
     first, second = run.ids
@@ -290,7 +313,7 @@ def test_a_run_that_has_ended_is_cleared(start_run: StartRun, door: Door) -> Non
 
 def test_the_run_is_marked_failed(start_run: StartRun, airflow: AirflowApi, door: Door) -> None:
     run = start_run()
-    run.until("wait", "deferred")
+    run.is_waited_for("wait")
     airflow.request("PATCH", run.path, {"state": "failed"})
     (emulation_id,) = run.ids
     ends_as(door, emulation_id, "cancelled")
@@ -300,7 +323,7 @@ def test_the_run_is_marked_failed(start_run: StartRun, airflow: AirflowApi, door
 def test_the_run_is_deleted(start_run: StartRun, airflow: AirflowApi, door: Door) -> None:
     """Nothing in Airflow is told of that; the service learns that nobody asks any more."""
     run = start_run(abandon_after=10)
-    run.until("wait", "deferred")
+    run.is_waited_for("wait")
     (emulation_id,) = run.ids
     airflow.request("DELETE", run.path)
     ends_as(door, emulation_id, "cancelled")
@@ -326,7 +349,7 @@ def test_the_run_is_marked_failed_between_start_and_wait(start_run: StartRun, ai
 @whole
 def test_the_dag_is_paused_while_it_waits(start_run: StartRun, airflow: AirflowApi, door: Door) -> None:
     run = start_run(timeout=15)
-    run.until("wait", "deferred")
+    run.is_waited_for("wait")
     airflow.request("PATCH", f"/dags/{run.dag_id}", {"is_paused": True})
     try:
         ends_as(door, run.ids[0], "completed")
@@ -345,7 +368,7 @@ def test_the_triggerer_goes_and_comes_back(how: str, start_run: StartRun, whole_
     assert whole_stack.airflow is not None
     triggerer = whole_stack.airflow.components["triggerer"]
     run = start_run(timeout=25)
-    run.until("wait", "deferred")
+    run.is_waited_for("wait")
     getattr(triggerer, how)()
     time.sleep(3)
     triggerer.start()
@@ -359,7 +382,7 @@ def test_the_api_server_goes_and_comes_back(start_run: StartRun, whole_stack: St
     assert whole_stack.airflow is not None
     api_server = whole_stack.airflow.components["api-server"]
     run = start_run(timeout=25)
-    run.until("wait", "deferred")
+    run.is_waited_for("wait")
     api_server.kill()
     time.sleep(5)
     api_server.start()
@@ -369,7 +392,7 @@ def test_the_api_server_goes_and_comes_back(start_run: StartRun, whole_stack: St
 
 def test_the_service_is_killed_and_comes_back(start_run: StartRun, whole_stack: Stack, door: Door) -> None:
     run = start_run(timeout=20)
-    run.until("wait", "deferred")
+    run.is_waited_for("wait")
     whole_stack.service.kill()
     time.sleep(5)
     whole_stack.service.start()
@@ -395,7 +418,7 @@ def test_the_wait_runs_out_while_no_triggerer_runs(start_run: StartRun, whole_st
     assert whole_stack.airflow is not None
     triggerer = whole_stack.airflow.components["triggerer"]
     run = start_run(wait_timeout=12)
-    run.until("wait", "deferred")
+    run.is_waited_for("wait")
     triggerer.kill()
     time.sleep(15)
     triggerer.start()
