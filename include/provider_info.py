@@ -103,7 +103,11 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": "Data Emulator",
-                "python-modules": ["include.operators.start_emulator", "include.operators.status_emulation"],
+                "python-modules": [
+                    "include.operators.run_emulation",
+                    "include.operators.start_emulator",
+                    "include.operators.status_emulation",
+                ],
             }
         ],
         "triggers": [{"integration-name": "Data Emulator", "python-modules": ["include.triggers.emulation"]}],
