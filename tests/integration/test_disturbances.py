@@ -179,7 +179,7 @@ def test_the_task_is_marked_failed_while_it_sends(dag_id: str, start_run: StartR
 @whole
 def test_the_task_is_cleared_while_it_sends(start_run: StartRun, door: Door) -> None:
     with door.holding_starts():
-        run = start_run(timeout=5)
+        run = start_run(timeout=20)
         wait_until(door.holds.is_set)
         run.clear("start")
         wait_until(lambda: any(each.replayed for each in door.started))
