@@ -33,6 +33,7 @@ class Component(Server):
     def __init__(self, supervisor: Supervisor, command: Command, *, health_url: str, health_name: str) -> None:
         super().__init__(supervisor)
         self._command = command
+        self.name = command.name.removeprefix("airflow ")
         self._health_url = health_url
         self._health_name = health_name
 
@@ -76,7 +77,7 @@ class Airflow:
         health_url = f"{self.url}/api/v2/monitor/health"
         # The logs lie in the home for all to read: the servers that pass them on would need further fixed ports.
         self._components = [
-            Component(supervisor, self._command(*argv), health_url=health_url, health_name=health_name)
+            Component(supervisor, self.command(*argv), health_url=health_url, health_name=health_name)
             for argv, health_name in (
                 (("api-server", "--host", LOOPBACK, "--port", str(port)), "metadatabase"),
                 (("scheduler", "--skip-serve-logs"), "scheduler"),
@@ -88,7 +89,7 @@ class Airflow:
     def migrate(self) -> None:
         """Write the configuration, and create or upgrade the database. Raises the errors of `Supervisor.run`."""
         write_private(self._home / "airflow.cfg", self._configuration())
-        self._supervisor.run(self._command("db", "migrate"), timeout_s=_MIGRATION_TIMEOUT_S)
+        self._supervisor.run(self.command("db", "migrate"), timeout_s=_MIGRATION_TIMEOUT_S)
 
     def start(self) -> None:
         """Start the four processes on the migrated database, and return when all are healthy.
@@ -99,7 +100,15 @@ class Airflow:
             for started in [pool.submit(component.start) for component in self._components]:
                 started.result()
 
-    def _command(self, *argv: str) -> Command:
+    def pids(self) -> dict[str, int]:
+        """Return the id of each component's first process by the component's name, such as `scheduler`.
+
+        Raises RuntimeError when a component does not run.
+        """
+        return {component.name: component.pid for component in self._components}
+
+    def command(self, *argv: str) -> Command:
+        """Return the command line `airflow *argv` for this home."""
         return Command(
             name=f"airflow {argv[0]}",
             argv=(sys.executable, "-m", "airflow", *argv),
