@@ -74,7 +74,7 @@ def _arguments() -> argparse.Namespace:
     waits = parser.add_argument_group("waits")
     waits.add_argument("--waits", type=int, default=1000)
     waits.add_argument("--lead", type=int, default=180, help="seconds until the first emulation ends")
-    waits.add_argument("--idle", type=int, default=60, help="seconds to watch a triggerer without waits")
+    waits.add_argument("--idle", type=int, default=30, help="seconds to watch a triggerer without waits, twice")
     waits.add_argument("--steady", type=int, default=60, help="seconds to watch the waits, at the least")
     waits.add_argument("--spread", type=int, default=60, help="seconds over which the emulations end")
     waits.add_argument("--no-sleeping", action="store_true", help="leave out the triggers that do nothing")
@@ -131,19 +131,21 @@ def _waits(arguments: argparse.Namespace) -> Figures:
     wait_bytes = (waits.steady.rss_bytes - waits.idle.rss_bytes) / arguments.waits
 
     def row(name: str, watched: Watched, requests: str) -> tuple[str, ...]:
-        more = (watched.rss_bytes - waits.idle.rss_bytes) / arguments.waits
+        without = waits.fresh if watched is waits.sleeping else waits.idle
+        more = (watched.rss_bytes - without.rss_bytes) / arguments.waits
         return (
             name,
             f"{watched.seconds:.0f}",
             f"{100 * watched.cpu_share:.1f} %",
             requests,
             f"{watched.rss_bytes / 2**20:.0f}",
-            "" if watched is waits.idle else f"{more / 1000:.1f}",
+            f"{more / 1000:.1f}" if more > 0 else "",
         )
 
-    rows = [row("no trigger", waits.idle, "")]
+    rows = [row("no trigger yet", waits.fresh, "")]
     if waits.sleeping is not None:
         rows.append(row(f"{arguments.waits:,} triggers that sleep", waits.sleeping, ""))
+    rows.append(row("no trigger any more", waits.idle, ""))
     rows.append(row(f"{arguments.waits:,} waits", waits.steady, f"{waits.requests_per_s:.2f}"))
     print_table(
         "One triggerer, all its processes",

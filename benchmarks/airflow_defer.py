@@ -5,8 +5,8 @@ written here: a run of `waits_dag`, one mapped task instance for each emulation 
 trigger, and the method and time-out, that `StatusEmulationOperator` defers with. From there on all is Airflow's.
 
 Run by `benchmarks.airflow_waits` in the environment of Airflow's programs, as
-``python -m benchmarks.airflow_defer IDS SERVICE_PORT``; IDS is a file with the ids, as a JSON array. With ``-`` as the
-port the triggers are ones that do nothing but sleep.
+``python -m benchmarks.airflow_defer RUN_ID IDS SERVICE_PORT``; IDS is a file with the ids, as a JSON array. With ``-``
+as the port the triggers are ones that do nothing but sleep. The rows of an earlier call are removed.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from sqlalchemy.orm import Session
 
 from benchmarks.sleeping_trigger import SleepingTrigger
 from data_emulator.stack.ports import LOOPBACK
+from include.connection import CONN_TYPE, DEFAULT_CONN_NAME
 from include.triggers.emulation import EmulationTrigger
 
 DAG_ID = "waits_dag"
@@ -41,17 +42,18 @@ _WAIT_S = 3600.0
 
 def main() -> None:
     """Write the rows."""
-    ids = json.loads(Path(sys.argv[1]).read_text())
-    port = None if sys.argv[2] == "-" else int(sys.argv[2])
+    run_id, path, port = sys.argv[1:]
+    ids = json.loads(Path(path).read_text())
     with create_session() as session:
-        for left in (TaskInstance, Trigger):  # by an earlier call
+        for left in (TaskInstance, Trigger):
             session.execute(delete(left))
-        if port is not None:
+        if port != "-":
+            session.execute(delete(Connection).where(Connection.conn_id == DEFAULT_CONN_NAME))
             connection = Connection(
-                conn_id="data_emulator_default", conn_type="data_emulator", schema="http", host=LOOPBACK, port=port
+                conn_id=DEFAULT_CONN_NAME, conn_type=CONN_TYPE, schema="http", host=LOOPBACK, port=int(port)
             )
             session.add(connection)
-        _defer(session, ids, "sleeping" if port is None else "waiting", sleeping=port is None)
+        _defer(session, ids, run_id, sleeping=port == "-")
 
 
 def _defer(session: Session, ids: list[str], run_id: str, *, sleeping: bool) -> None:

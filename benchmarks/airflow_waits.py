@@ -4,9 +4,10 @@ The emulations are real, at one record a second; the triggerer is Airflow's prog
 triggers are the project's. Only the task instances are not started by a scheduler: `benchmarks.airflow_defer` writes
 the rows that a task leaves when it defers.
 
-First the triggerer is watched without a trigger. Then the thousand begin to wait, and it is watched while none of them
-ends: CPU time and memory of all its processes, and the requests that reach the service, which a proxy in front counts.
-Then the emulations end, spread over a minute. An emulation's end is when the service stores it (`ended_at` in its
+First the triggerer is watched without a trigger: just started, and again after one wait has come and gone, for what the
+first wait loads stays loaded. Then the thousand begin to wait, and it is watched while none of them ends: CPU time and
+memory of all its processes, and the requests that reach the service, which a proxy in front counts. Then the emulations
+end, spread over a minute. An emulation's end is when the service stores it (`ended_at` in its
 database): from then on every answer says so. Compared with it are the moment at which the trigger fired, which Airflow
 writes into the task's log, and the moment at which Airflow has stored that (`scheduled_dttm` of the task instance): the
 triggerer hands events on once a second.
@@ -42,7 +43,8 @@ from benchmarks.counting_proxy import CountingProxy
 from data_emulator.stack.processes import StackError
 
 _DAG_ID = "waits_dag"
-_WAITING, _SLEEPING = "waiting", "sleeping"
+_FIRST, _WAITING, _SLEEPING = "first", "waiting", "sleeping"
+_FIRST_WAIT_S = 8
 _STARTS_AT_A_TIME = 16
 _COMMAND_TIMEOUT_S = 600.0
 _ASSIGNED_WITHIN_S = 600.0
@@ -70,7 +72,8 @@ class Watched:
 class Waits:
     """What was seen.
 
-    :param idle: of a triggerer without triggers
+    :param fresh: a triggerer that has had no trigger yet
+    :param idle: without triggers, after one wait
     :param sleeping: with so many triggers that do nothing; None if that was left out
     :param steady: with so many waits of which none ended
     :param requests_per_s: that reached the service over the same time
@@ -80,6 +83,7 @@ class Waits:
     :param lost: waits without the event that their emulation completed
     """
 
+    fresh: Watched
     idle: Watched
     steady: Watched
     sleeping: Watched | None
@@ -113,12 +117,17 @@ def measure(waits: int, *, lead_s: int, idle_s: float, steady_s: float, spread_s
         triggerer = _triggerer(servers)
         triggerer.start()
         time.sleep(_SETTLES_S)
+        fresh = _watch(triggerer, idle_s)
+        _say(f"fresh: {fresh}")
+        _defer(servers, _FIRST, asyncio.run(_start(servers.service.url, 1, _FIRST_WAIT_S, 0)), str(proxy.port))
+        _until_over(servers.airflow_database, _FIRST)
+        time.sleep(_SETTLES_S)
         idle = _watch(triggerer, idle_s)
         _say(f"idle: {idle}")
         started_at = time.time()
         ids = asyncio.run(_start(servers.service.url, waits, lead_s, spread_s))
         _say(f"{len(ids)} emulations started in {time.time() - started_at:.1f} s")
-        _defer(servers, ids, str(proxy.port))
+        _defer(servers, _WAITING, ids, str(proxy.port))
         _until_assigned(servers.airflow_database, len(ids))
         _say(f"all waits assigned {time.time() - started_at:.1f} s after the first start")
         time.sleep(_SETTLES_S)
@@ -129,11 +138,12 @@ def measure(waits: int, *, lead_s: int, idle_s: float, steady_s: float, spread_s
         steady = _watch(triggerer, left_s)
         requests = proxy.asked_between(began_at, time.monotonic())
         _say(f"steady: {steady}, {requests} requests")
-        found = Waits(idle, steady, sleeping, requests / steady.seconds)
+        found = Waits(fresh, idle, steady, sleeping, requests / steady.seconds)
         began_at = time.monotonic()
         time.sleep(2.0 + spread_s)
         found.ending_requests_per_s = proxy.asked_between(began_at, time.monotonic()) / (2.0 + spread_s)
         _hear(servers, ids, found)
+        _say(f"{len(found.stored_s)} waits over, {len(found.fired_s)} found in the logs")
         triggerer.stop()
     return found
 
@@ -159,12 +169,13 @@ def _watch_sleeping(servers: Servers, waits: int, seconds: float) -> Watched:
     """Watch a triggerer of its own with triggers that do nothing."""
     triggerer = _triggerer(servers)
     triggerer.start()
-    _defer(servers, [str(number) for number in range(waits)], "-")
+    _defer(servers, _SLEEPING, [str(number) for number in range(waits)], "-")
     _until_assigned(servers.airflow_database, waits)
     time.sleep(_SETTLES_S)
     watched = _watch(triggerer, seconds)
     _say(f"sleeping: {watched}")
     triggerer.kill()
+    _defer(servers, "none", [], "-")  # the next triggerer must not go on with these
     return watched
 
 
@@ -192,11 +203,11 @@ async def _start(url: str, count: int, lead_s: int, spread_s: int) -> list[str]:
         return await asyncio.gather(*(start(number) for number in random.Random(count).sample(range(count), count)))
 
 
-def _defer(servers: Servers, ids: list[str], port: str) -> None:
+def _defer(servers: Servers, run_id: str, ids: list[str], port: str) -> None:
     path = servers.folder / "ids.json"
     path.write_text(json.dumps(ids))
     command = servers.airflow.command("defer")
-    argv = (sys.executable, "-m", "benchmarks.airflow_defer", str(path), port)
+    argv = (sys.executable, "-m", "benchmarks.airflow_defer", run_id, str(path), port)
     servers.supervisor.run(dataclasses.replace(command, argv=argv), timeout_s=_COMMAND_TIMEOUT_S)
 
 
@@ -212,28 +223,36 @@ def _until_assigned(database: Path, count: int) -> None:
             time.sleep(0.5)
 
 
+def _until_over(database: Path, run_id: str) -> list[tuple[int, str, str]]:
+    """Wait until no task instance of a run is deferred, or for two minutes; return their map indexes and more."""
+    gives_up_at = time.monotonic() + _ALL_HEARD_WITHIN_S
+    with closing(read_only(database)) as connection:
+        while True:
+            rows = connection.execute(
+                "select map_index, scheduled_dttm, next_kwargs, state from task_instance"
+                " where dag_id = ? and run_id = ? and task_id = 'wait'",
+                (_DAG_ID, run_id),
+            ).fetchall()
+            if time.monotonic() > gives_up_at or all(state != "deferred" for *_, state in rows):
+                return [(map_index, stored_at, kwargs) for map_index, stored_at, kwargs, _ in rows]
+            time.sleep(0.5)
+
+
 def _hear(servers: Servers, ids: list[str], found: Waits) -> None:
     """Wait until every wait is over, and compare the moments."""
-    gives_up_at = time.monotonic() + _ALL_HEARD_WITHIN_S
-    with closing(read_only(servers.airflow_database)) as connection:
-        while time.monotonic() < gives_up_at:
-            rows = connection.execute(
-                "select map_index, state, scheduled_dttm, next_kwargs from task_instance"
-                " where dag_id = ? and run_id = ? and task_id = 'wait'",
-                (_DAG_ID, _WAITING),
-            ).fetchall()
-            if all(state != "deferred" for _, state, _, _ in rows):
-                break
-            time.sleep(1.0)
+    rows = _until_over(servers.airflow_database, _WAITING)
     ended_at = _ends(servers.service_database)
-    fired_at = _firings(servers.folder / "airflow" / "logs" / f"dag_id={_DAG_ID}" / f"run_id={_WAITING}")
-    for map_index, _, stored_at, kwargs in rows:
+    fired_at = _firings(
+        servers.folder / "airflow" / "logs" / f"dag_id={_DAG_ID}" / f"run_id={_WAITING}", len(ended_at) - 1
+    )
+    for map_index, stored_at, kwargs in rows:
         event = json.loads(kwargs or "{}").get("event", {})
         if event.get("outcome") != "ended" or event["status"]["state"] != "completed":
             found.lost += 1
             continue
         end = ended_at[ids[map_index]]
-        found.fired_s.append(fired_at[map_index] - end)
+        if map_index in fired_at:
+            found.fired_s.append(fired_at[map_index] - end)
         found.stored_s.append(datetime.fromisoformat(stored_at).replace(tzinfo=UTC).timestamp() - end)
 
 
@@ -243,13 +262,19 @@ def _ends(database: Path) -> Mapping[str, float]:
         return dict(connection.execute("select id, ended_at from emulations where ended_at is not null"))
 
 
-def _firings(folder: Path) -> dict[int, float]:
-    """Return when the trigger of each map index fired, in Unix seconds, out of the tasks' logs."""
-    fired_at: dict[int, float] = {}
-    for path in folder.glob("task_id=wait/map_index=*/*.trigger.*.log"):
-        if found := _MAP_INDEX.search(path.parent.name):
-            for line in path.read_text().splitlines():
-                entry = json.loads(line)
-                if entry["event"] == _FIRED:
-                    fired_at[int(found[1])] = datetime.fromisoformat(entry["timestamp"]).timestamp()
-    return fired_at
+def _firings(folder: Path, count: int) -> dict[int, float]:
+    """Return when the trigger of each map index fired, in Unix seconds, out of the tasks' logs.
+
+    A triggerer that is busy writes them later than it acts: up to two minutes are given to it.
+    """
+    gives_up_at = time.monotonic() + _ALL_HEARD_WITHIN_S
+    while True:
+        fired_at: dict[int, float] = {}
+        for path in folder.glob("task_id=wait/map_index=*/*.trigger.*.log"):
+            if found := _MAP_INDEX.search(path.parent.name):
+                for entry in map(json.loads, path.read_text().splitlines()):
+                    if entry["event"] == _FIRED:
+                        fired_at[int(found[1])] = datetime.fromisoformat(entry["timestamp"]).timestamp()
+        if len(fired_at) >= count or time.monotonic() > gives_up_at:
+            return fired_at
+        time.sleep(2.0)
