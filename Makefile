@@ -8,8 +8,8 @@ INSTALLED := $(VENV)/.installed
 INSTALL := VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --constraint requirements.lock --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test test-kafka test-spark test-disturbances test-unit bench-generate bench-kafka bench-s3 \
-	bench-concurrency bench-memory bench-kills check format lock clean
+.PHONY: help install demo up down test test-kafka test-spark test-disturbances test-unit bench-generate bench-kafka \
+	bench-s3 bench-concurrency bench-memory bench-kills bench-airflow check format lock clean
 
 help: ## show this help
 	@echo "Lakehouse Lab Data Emulator. Start with 'make demo'."
@@ -68,6 +68,9 @@ bench-memory: $(INSTALLED) ## memory at 1 and at 50 million records, beside a wr
 
 bench-kills: $(INSTALLED) ## kill the service 20 times at random moments, and count what is there in the end
 	@$(BIN)/python -m benchmarks.kills
+
+bench-airflow: $(INSTALLED) ## worker slots, 1,000 waits and parsing on a real Airflow, beside the article's operators
+	@$(BIN)/python -m benchmarks.airflow
 
 check: $(INSTALLED) ## lint (ruff), type-check (mypy --strict) and hold the architecture (import-linter)
 	@$(BIN)/ruff check .

@@ -37,21 +37,24 @@ def machine() -> str:
     )
 
 
-def versions(*packages: str) -> str:
-    """Return the versions of Python, these packages, Apache Kafka, Java and SeaweedFS, in one line."""
-    java = subprocess.run(
-        [apache_kafka_jars.java_path(), "-version"], capture_output=True, text=True, check=True
-    ).stderr.splitlines()[0]
+def versions(*packages: str, with_kafka: bool = True) -> str:
+    """Return the versions of Python, these packages, Apache Kafka and Java where they are used, and SeaweedFS."""
     weed = subprocess.run([weed_path(), "version"], capture_output=True, text=True, check=True).stdout.split()
     return "; ".join(
         [
             f"Python {platform.python_version()}",
             *(f"{package} {version(package)}" for package in packages),
-            f"Apache Kafka {apache_kafka_jars.version()}",
-            java.replace('"', ""),
+            *(_kafka_versions() if with_kafka else ()),
             f"SeaweedFS {weed[2]}",
         ]
     )
+
+
+def _kafka_versions() -> tuple[str, str]:
+    java = subprocess.run(
+        [apache_kafka_jars.java_path(), "-version"], capture_output=True, text=True, check=True
+    ).stderr.splitlines()[0]
+    return f"Apache Kafka {apache_kafka_jars.version()}", java.replace('"', "")
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -91,7 +91,7 @@ class Airflow:
         health_url = f"{self.url}/api/v2/monitor/health"
         # The logs lie in the home for all to read: the servers that pass them on would need further fixed ports.
         self.components = {
-            argv[0]: Component(supervisor, self._command(*argv), health_url=health_url, health_name=health_name)
+            argv[0]: Component(supervisor, self.command(*argv), health_url=health_url, health_name=health_name)
             for argv, health_name in (
                 (("api-server", "--host", LOOPBACK, "--port", str(port)), "metadatabase"),
                 (("scheduler", "--skip-serve-logs"), "scheduler"),
@@ -108,7 +108,7 @@ class Airflow:
             local_settings_path.unlink(missing_ok=True)
         else:
             write_private(local_settings_path, _LOCAL_SETTINGS)
-        self._supervisor.run(self._command("db", "migrate"), timeout_s=_MIGRATION_TIMEOUT_S)
+        self._supervisor.run(self.command("db", "migrate"), timeout_s=_MIGRATION_TIMEOUT_S)
 
     def start(self) -> None:
         """Start the four processes on the migrated database, and return when all are healthy.
@@ -119,7 +119,8 @@ class Airflow:
             for started in [pool.submit(component.start) for component in self.components.values()]:
                 started.result()
 
-    def _command(self, *argv: str) -> Command:
+    def command(self, *argv: str) -> Command:
+        """Return the command line `airflow *argv` for this home."""
         return Command(
             name=f"airflow {argv[0]}",
             argv=(sys.executable, "-m", "airflow", *argv),

@@ -1,4 +1,7 @@
-"""The deferrable wait: follows one emulation from the triggerer until it is over, or the deadline passes."""
+"""The deferrable wait: follows one emulation from the triggerer until it is over, or the deadline passes.
+
+A worker imports this module only to defer, so what speaks HTTP is imported where it is used, which is in the triggerer.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,6 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from include.connection import DEFAULT_CONN_NAME
 from include.exceptions import DataEmulatorError, DataEmulatorRequestError
-from include.hooks.data_emulator_async import DataEmulatorAsyncHook
-from include.triggers.shared_wait import shared_wait
 from include.wait_log import WaitLog
 
 #: An event that comes sooner can overtake the worker's own report that the task deferred, and fail the task.
@@ -78,6 +79,8 @@ class EmulationTrigger(BaseTrigger):
         """Cancel the emulation: Airflow calls this when somebody marks or clears the waiting task."""
         if not self.cancel_on_kill:
             return
+        from include.hooks.data_emulator_async import DataEmulatorAsyncHook
+
         try:
             async with DataEmulatorAsyncHook(self.data_emulator_conn_id).open() as client:
                 cancelled = await client.cancel(self.emulation_id)
@@ -88,6 +91,8 @@ class EmulationTrigger(BaseTrigger):
 
     async def _wait(self) -> dict[str, Any]:
         """Listen until there is something to tell; returns the event's payload."""
+        from include.triggers.shared_wait import shared_wait
+
         log = WaitLog(self.log, self.emulation_id)
         remaining_s = self.deadline - time.time()
         with suppress(TimeoutError):

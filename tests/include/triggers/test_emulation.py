@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from include.triggers.emulation import EmulationTrigger
 from include.wire.status import EmulationState, EmulationStatus
 from tests.include.fake_service import Answer, cut_off, error, fake_service, hang, reset, status, text
 
+PROJECT = Path(__file__).parents[3]
 SOON_S = 0.3
 LATER_S = 60.0
 
@@ -51,6 +55,15 @@ def test_a_triggerer_can_build_it_anew() -> None:
     path, arguments = trigger.serialize()
     assert path == "include.triggers.emulation.EmulationTrigger"
     assert EmulationTrigger(**json.loads(json.dumps(arguments))).serialize() == (path, arguments)
+
+
+def test_a_worker_that_defers_imports_nothing_that_speaks_http() -> None:
+    program = (
+        "import sys, include.triggers.emulation; "
+        "print({'aiohttp', 'requests', 'airflow.providers.http.hooks.http'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
 
 
 @pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])

@@ -1,0 +1,190 @@
+"""Emulations that run at the same time, with few worker slots: how long a run takes, and how long slots are held.
+
+The project's `all_emulations_dag` and a DAG of the same shape made of the article's operators run one after the other
+on the same Airflow, with the same Variable. A slot is held while a task instance is `running`; which are, is read from
+Airflow's database twenty times a second, and the counts, times the time between two looks, are summed up. (Task
+instances cannot tell it themselves: one that has been deferred keeps its first start.)
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+import threading
+import time
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.airflow_servers import ALL_EMULATIONS_DAG, BENCHMARK_DAGS, Servers, cpu_s, read_only, running_servers
+from benchmarks.service_url import URL_VARIABLE
+from data_emulator.stack.airflow_api import AirflowApi
+from data_emulator.stack.ports import LOOPBACK
+from data_emulator.stack.processes import StackError
+
+ARTICLE, OURS = "article_emulations_dag", "all_emulations_dag"
+_LOOK_EVERY_S = 0.05
+_RUN_WITHIN_S = 1800.0
+_VARIABLE = "emulation_domains"
+_RATE = "20"
+
+
+@dataclass
+class Run:
+    """One run of a DAG.
+
+    :param makespan_s: from the run's start to its end, as Airflow's database has them
+    :param slot_s: sum over all task instances of the time in which they were running
+    :param queued_s: the same for the time in which a slot was theirs or waited for, and they did not run yet
+    :param legs: how many times a task was started on a worker: a deferred one twice
+    :param cpu_s: what each of Airflow's components used, in CPU seconds; the tasks are the scheduler's children
+    :param lost: task instances that did not end in success
+    """
+
+    makespan_s: float = 0.0
+    slot_s: float = 0.0
+    queued_s: float = 0.0
+    legs: int = 0
+    cpu_s: dict[str, float] = field(default_factory=dict)
+    lost: int = 0
+
+
+def measure(emulations: int, *, duration_s: int, slots: int, rounds: int, heartbeat_s: int) -> dict[str, list[Run]]:
+    """Run both DAGs so often, in turns.
+
+    :param emulations: of a run
+    :param duration_s: of each emulation
+    :param slots: the LocalExecutor's worker slots
+    :param heartbeat_s: Airflow's `[workers] min_heartbeat_interval`
+    :return: the runs by DAG
+    """
+    runs: dict[str, list[Run]] = {ARTICLE: [], OURS: []}
+    environment = {
+        "AIRFLOW__CORE__PARALLELISM": str(slots),
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": str(heartbeat_s),
+        URL_VARIABLE: "{service_url}",
+    }
+    with running_servers(
+        [ALL_EMULATIONS_DAG, BENCHMARK_DAGS / "article_emulations_dag.py"],
+        airflow_environment=environment,
+        service_environment={"DATA_EMULATOR_DEFAULT_RATE": _RATE},
+    ) as servers:
+        servers.airflow.start()
+        with AirflowApi(servers.airflow.url) as api:
+            _connect(api, servers.service.port)
+            for dag_id in runs:
+                _until_read(api, dag_id)
+            # What happens once only, such as compiling modules, is over before it is measured.
+            api.set_variable(_VARIABLE, _domains(2, 1))
+            for dag_id in runs:
+                _run(api, servers, dag_id)
+            api.set_variable(_VARIABLE, _domains(emulations, duration_s))
+            for number in range(rounds):
+                for dag_id in sorted(runs, reverse=bool(number % 2)):
+                    run = _run(api, servers, dag_id)
+                    runs[dag_id].append(run)
+                    print(dag_id, run, file=sys.stderr, flush=True)
+    return runs
+
+
+def _domains(count: int, duration_s: int) -> str:
+    fields: dict[str, Any] = {
+        "emulator_sync": "minio",
+        "emulation_domain": "user-profile",
+        "format_type": "json",
+        "sync_type": "grouped",
+        "max_chunk_size": 1024,
+        "timeout": duration_s,
+    }
+    return json.dumps([fields] * count)
+
+
+def _connect(api: AirflowApi, service_port: int) -> None:
+    api.create_connection(
+        {
+            "connection_id": "data_emulator_default",
+            "conn_type": "data_emulator",
+            "schema": "http",
+            "host": LOOPBACK,
+            "port": service_port,
+        }
+    )
+
+
+def _until_read(api: AirflowApi, dag_id: str) -> None:
+    while not api.has_dag(dag_id):
+        if errors := api.import_errors():
+            raise StackError("\n".join(errors))
+        time.sleep(0.5)
+
+
+def _run(api: AirflowApi, servers: Servers, dag_id: str) -> Run:
+    """Run a DAG to its end, watching it."""
+    run = Run()
+    before = _components_cpu_s(servers)
+    run_id = api.trigger(dag_id)
+    watch = _Watch(servers.airflow_database, dag_id, run_id, run)
+    watch.start()
+    try:
+        gives_up_at = time.monotonic() + _RUN_WITHIN_S
+        while api.run_state(dag_id, run_id) not in ("success", "failed") and time.monotonic() < gives_up_at:
+            time.sleep(1.0)
+    finally:
+        watch.stop()
+    run.cpu_s = {name: value - before[name] for name, value in _components_cpu_s(servers).items()}
+    with closing(read_only(servers.airflow_database)) as connection:
+        (run.makespan_s,) = connection.execute(
+            "select (julianday(end_date) - julianday(start_date)) * 86400 from dag_run where dag_id = ? and run_id = ?",
+            (dag_id, run_id),
+        ).fetchone()
+        (run.lost,) = connection.execute(
+            "select count(*) from task_instance where dag_id = ? and run_id = ? and state is not 'success'",
+            (dag_id, run_id),
+        ).fetchone()
+    return run
+
+
+def _components_cpu_s(servers: Servers) -> dict[str, float]:
+    return {name: cpu_s(component.pid) for name, component in servers.airflow.components.items()}
+
+
+class _Watch:
+    """Looks again and again which task instances of a run are running, and adds up what it sees."""
+
+    def __init__(self, database: Path, dag_id: str, run_id: str, run: Run) -> None:
+        self._database = database
+        self._key = (dag_id, run_id)
+        self._run = run
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        with closing(read_only(self._database)) as connection:
+            running: set[str] = set()
+            looked_at = time.monotonic()
+            while not self._stopped.wait(_LOOK_EVERY_S):
+                states = self._look(connection)
+                now, elapsed_s = time.monotonic(), time.monotonic() - looked_at
+                looked_at = now
+                now_running = {key for key, state in states if state == "running"}
+                self._run.slot_s += elapsed_s * len(now_running)
+                self._run.queued_s += elapsed_s * (len(states) - len(now_running))
+                self._run.legs += len(now_running - running)
+                running = now_running
+
+    def _look(self, connection: sqlite3.Connection) -> list[tuple[str, str]]:
+        return connection.execute(
+            "select id, state from task_instance where dag_id = ? and run_id = ? and state in ('queued', 'running')",
+            self._key,
+        ).fetchall()
