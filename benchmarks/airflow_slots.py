@@ -27,6 +27,7 @@ from data_emulator.stack.processes import StackError
 ARTICLE, OURS = "article_emulations_dag", "all_emulations_dag"
 _LOOK_EVERY_S = 0.05
 _RUN_WITHIN_S = 1800.0
+_POOL, _POOL_SLOTS = "data_emulator", 1000
 _VARIABLE = "emulation_domains"
 _RATE = "20"
 
@@ -102,6 +103,7 @@ def _domains(count: int, duration_s: int) -> str:
 
 
 def _connect(api: AirflowApi, service_port: int) -> None:
+    api.ensure_pool(_POOL, slots=_POOL_SLOTS, description="Limits nothing here: the worker slots shall do that")
     api.create_connection(
         {
             "connection_id": "data_emulator_default",
