@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     max_memory_mb: Annotated[
         int, Field(ge=64, description="memory, in MiB, for the buffers of running emulations; more of them queue")
     ] = 4096
-    max_body_bytes: Annotated[int, Field(ge=1024)] = 65_536
+    max_body_bytes: Annotated[int, Field(ge=1024, description="10,000 ids have 400 kB")] = 1_048_576
     max_wait_s: Annotated[float, Field(ge=0, description="longest long poll that is granted")] = 60.0
 
     def check_exposure(self) -> None:

@@ -31,7 +31,7 @@ MIN_PAUSE_S = 0.55
 #: Share by which a poll interval varies, so that waits which began together spread out.
 JITTER = 0.2
 
-_MAX_IDS = 10_000  # what the service takes in one request
+_MAX_IDS = 1000  # in one request; more are asked for side by side
 _AT_A_TIME = 16  # requests to a service that tells of one emulation at a time
 _NO_SUCH_ROUTE = (404, 405, 501)
 
@@ -140,20 +140,19 @@ class SharedWait:
         parts = [ids[start : start + _MAX_IDS] for start in range(0, len(ids), _MAX_IDS)]
         # Now and then all is told, for the logs; in between only what is over.
         minimal = time.monotonic() < self._progress_due_at
-        wait_s = LONG_POLL_S if minimal and len(parts) == 1 else 0
-        for part in parts:
-            statuses = await self._unless_joined(client.get_statuses(part, wait_s, minimal=minimal))
-            if statuses is None:
-                return
-            for emulation_id, status in statuses.found.items():
+        wait_s = LONG_POLL_S if minimal else 0
+        requests = [client.get_statuses(part, wait_s, minimal=minimal) for part in parts]
+        answers = await self._first_of(requests) if minimal else await asyncio.gather(*requests)
+        for answer in answers:
+            for emulation_id, status in answer.found.items():
                 self._tell(emulation_id, status)
-            for emulation_id in statuses.not_found:
+            for emulation_id in answer.not_found:
                 asked = f"Status of emulation {emulation_id}: the service"
                 self._end([emulation_id], request_error(asked, 404, f"Emulation {emulation_id} not found"))
-            if wait_s and not statuses.waited:
-                await self._joined_within(self._pause_s(each.poll_interval_s for each in self._followed.values()))
         if not minimal:
             self._progress_due_at = time.monotonic() + PROGRESS_EVERY_S
+        elif answers and not any(answer.waited for answer in answers):
+            await self._joined_within(self._pause_s(each.poll_interval_s for each in self._followed.values()))
 
     async def _ask_for_each(self, client: DataEmulatorClient) -> None:
         now = time.monotonic()
@@ -176,15 +175,15 @@ class SharedWait:
         next_look_at = min((each.next_look_at for each in self._followed.values()), default=now + LONG_POLL_S)
         await self._joined_within(next_look_at - time.monotonic())
 
-    async def _unless_joined(self, request: Coroutine[Any, Any, T]) -> T | None:
-        """The answer; None if somebody joins before it is there: then all are asked for anew."""
-        answer = asyncio.ensure_future(request)
+    async def _first_of(self, requests: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+        """The answers that are there once one is; none if somebody joins before: then all are asked for anew."""
+        answers = [asyncio.ensure_future(request) for request in requests]
         joined = asyncio.ensure_future(self._joined.wait())
         try:
-            await asyncio.wait((answer, joined), return_when=asyncio.FIRST_COMPLETED)
-            return answer.result() if answer.done() else None
+            await asyncio.wait((*answers, joined), return_when=asyncio.FIRST_COMPLETED)
+            return [answer.result() for answer in answers if answer.done()]
         finally:
-            for each in (answer, joined):
+            for each in (*answers, joined):
                 each.cancel()
 
     async def _joined_within(self, seconds: float) -> None:

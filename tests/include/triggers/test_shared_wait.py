@@ -135,6 +135,21 @@ async def test_hundreds_of_waits_are_one_request_and_each_hears_its_own_end(emul
     await asyncio.gather(*waits[150:])
 
 
+async def test_more_than_fit_into_one_request_are_asked_for_side_by_side(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MAX_IDS", 10)
+    ids = [f"e{number}" for number in range(25)]
+    emulator.add(*ids)
+    waits = [asyncio.create_task(heard(each)) for each in ids]
+    await until(lambda: emulator.held == 3)
+    assert sorted(each for _, asked, _ in emulator.requests[-3:] for each in asked) == sorted(ids)
+    for each in reversed(ids):
+        emulator.end(each)
+        await asyncio.sleep(0)
+    assert [last_of(news) for news in await asyncio.gather(*waits)] == [(each, "completed") for each in ids]
+
+
 async def test_ends_one_after_the_other_do_not_make_a_request_each(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
