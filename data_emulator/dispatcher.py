@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Final, Literal, cast
 
 import structlog
@@ -108,13 +107,15 @@ class Dispatcher:
         plans = {each.emulation.id: self._plan(each.emulation, Checkpoint(), started_at) for each in arrivals}
         running: dict[str, int] = {}
         added: dict[str, Emulation] = {}
+        count, memory_bytes = len(self._running), sum(self._running.values())
         for each in arrivals:
             emulation = each.emulation
             plan = plans[emulation.id]
             # Those before it are first, whatever there is room for.
             is_first = not self._queued and len(running) == len(added)
-            if is_first and self._has_room_for(plan, besides=running):
+            if is_first and self._has_room_for(plan, count, memory_bytes):
                 running[emulation.id] = plan.memory_bytes
+                count, memory_bytes = count + 1, memory_bytes + plan.memory_bytes
                 emulation = replace(emulation, state=State.PROCESSING, started_at=started_at)
             added[emulation.id] = emulation
         self._on_accepted(added.values())
@@ -178,18 +179,16 @@ class Dispatcher:
                 continue
             started_at = time.time()
             plan = self._plan(emulation, Checkpoint(), started_at)
-            if not self._has_room_for(plan):
+            if not self._has_room_for(plan, len(self._running), sum(self._running.values())):
                 return
             self._queued.popleft()
             self._running[emulation.id] = plan.memory_bytes
             self._store.set_processing(emulation.id, started_at)
             self._pool.run(plan)
 
-    def _has_room_for(self, plan: Plan, besides: Mapping[str, int] = MappingProxyType({})) -> bool:
-        """Tell whether it can run now, beside those that run, and these, with the memory that each may take."""
-        count = len(self._running) + len(besides)
-        memory_bytes = sum(self._running.values()) + sum(besides.values()) + plan.memory_bytes
-        within_memory = not count or memory_bytes <= self._settings.max_memory_mb * 2**20
+    def _has_room_for(self, plan: Plan, count: int, memory_bytes: int) -> bool:
+        """Tell whether it can run now, beside so many that run, with the memory that these may take."""
+        within_memory = not count or memory_bytes + plan.memory_bytes <= self._settings.max_memory_mb * 2**20
         return within_memory and count < self._settings.max_running
 
     def _plan(self, emulation: Emulation, checkpoint: Checkpoint, started_at: float | None = None) -> Plan:
