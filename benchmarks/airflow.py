@@ -94,7 +94,7 @@ def _slots(arguments: argparse.Namespace) -> Figures:
     print_table(
         f"{arguments.emulations} emulations of {arguments.duration} s, {arguments.slots} worker slots, "
         f"min_heartbeat_interval {arguments.min_heartbeat_interval} s, medians of {arguments.rounds}; times in s",
-        ("DAG", "makespan", "slot-seconds", "task starts", *(f"CPU {name}" for name in components), "not success"),
+        ("DAG", "makespan", "slot-s", "starts", *(f"CPU, {name}" for name in components), "failed"),
         [_slots_row(name, each, components) for name, each in (("article's", runs[ARTICLE]), ("ours", runs[OURS]))],
     )
 
@@ -147,15 +147,15 @@ def _waits(arguments: argparse.Namespace) -> Figures:
         rows.append(row(f"{arguments.waits:,} triggers that sleep", waits.sleeping, ""))
     rows.append(row("no trigger any more", waits.idle, ""))
     rows.append(row(f"{arguments.waits:,} waits", waits.steady, f"{waits.requests_per_s:.2f}"))
+    rows.append(("the same, as they end", f"{2 + arguments.spread}", "", f"{waits.ending_requests_per_s:.2f}", "", ""))
     print_table(
         "One triggerer, all its processes",
         ("what it has", "watched, s", "of a core", "requests/s", "RSS, MiB", "KB a trigger"),
         rows,
     )
     print_table(
-        f"From the end of an emulation until ..., {arguments.waits - waits.lost:,} ends in {arguments.spread} s; "
-        f"{waits.lost} lost; {waits.ending_requests_per_s:.2f} requests/s; in s",
-        ("until", "p50", "p90", "p99", "longest"),
+        f"{arguments.waits:,} ends in {arguments.spread} s, {waits.lost} lost; times in s",
+        ("from the end of an emulation until", "p50", "p90", "p99", "longest"),
         [
             _latency_row("its trigger fires", waits.fired_s),
             _latency_row("Airflow has stored that", waits.stored_s),

@@ -52,6 +52,7 @@ _SETTLES_S = 10.0
 _ALL_HEARD_WITHIN_S = 120.0
 _FIRED = "Trigger fired event"
 _MAP_INDEX = re.compile(r"map_index=(\d+)$")
+_FIRED_LATE = re.compile(rf"^(\S+) \[info *\] {_FIRED} .* map_index=(\d+) .* run_id={_WAITING} ")
 
 
 @dataclass(frozen=True)
@@ -242,9 +243,7 @@ def _hear(servers: Servers, ids: list[str], found: Waits) -> None:
     """Wait until every wait is over, and compare the moments."""
     rows = _until_over(servers.airflow_database, _WAITING)
     ended_at = _ends(servers.service_database)
-    fired_at = _firings(
-        servers.folder / "airflow" / "logs" / f"dag_id={_DAG_ID}" / f"run_id={_WAITING}", len(ended_at) - 1
-    )
+    fired_at = _firings(servers.folder, len(ids))
     for map_index, stored_at, kwargs in rows:
         event = json.loads(kwargs or "{}").get("event", {})
         if event.get("outcome") != "ended" or event["status"]["state"] != "completed":
@@ -263,14 +262,19 @@ def _ends(database: Path) -> Mapping[str, float]:
 
 
 def _firings(folder: Path, count: int) -> dict[int, float]:
-    """Return when the trigger of each map index fired, in Unix seconds, out of the tasks' logs.
+    """Return when the trigger of each map index fired, in Unix seconds, out of the logs.
 
-    A triggerer that is busy writes them later than it acts: up to two minutes are given to it.
+    A triggerer that is busy writes them later than it acts: up to two minutes are given to it. What it comes to only
+    when it has forgotten the task already, it writes into its own log, and not into the task's.
     """
+    tasks = folder / "airflow" / "logs" / f"dag_id={_DAG_ID}" / f"run_id={_WAITING}" / "task_id=wait"
     gives_up_at = time.monotonic() + _ALL_HEARD_WITHIN_S
     while True:
         fired_at: dict[int, float] = {}
-        for path in folder.glob("task_id=wait/map_index=*/*.trigger.*.log"):
+        for line in (folder / "logs" / "airflow-triggerer.log").read_text().splitlines():
+            if late := _FIRED_LATE.search(line):
+                fired_at[int(late[2])] = datetime.fromisoformat(late[1]).timestamp()
+        for path in tasks.glob("map_index=*/*.trigger.*.log"):
             if found := _MAP_INDEX.search(path.parent.name):
                 for entry in map(json.loads, path.read_text().splitlines()):
                     if entry["event"] == _FIRED:
