@@ -33,7 +33,8 @@ from sqlalchemy.orm import Session
 
 from benchmarks.sleeping_trigger import SleepingTrigger
 from data_emulator.stack.ports import LOOPBACK
-from include.connection import CONN_TYPE, DEFAULT_CONN_NAME
+from include.connection import CONN_TYPE
+from include.defaults import DEFAULT_CONN_NAME
 from include.triggers.emulation import EmulationTrigger
 
 DAG_ID = "waits_dag"

@@ -200,12 +200,17 @@ class Progress(BaseModel):
 
 
 class EmulationStatus(BaseModel):
-    """Where an emulation is, and how far."""
+    """Where an emulation is, and how far.
+
+    `place` is where its data lies, ``s3://BUCKET/ID/`` or ``kafka://TOPIC``; `manifest` is the path that tells exactly.
+    """
 
     id: str
     status: StatusDetail
     emulation_domain: str
     emulator_sync: str
+    place: str
+    manifest: str
     error: str | None = None
     progress: Progress
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from airflow.sdk import Asset, Context
+from typing import TYPE_CHECKING
 
-from include.receipt import Receipt
+from airflow.sdk import Asset
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from include.receipt import Receipt
 
 #: Gets an event for every emulation that has completed: its partition is the domain, its extra the receipt.
 EMULATIONS = Asset(name="emulations", uri="data-emulator://emulations", group="data-emulator")

@@ -22,7 +22,6 @@ from include.retry import PASSING_STATUS_CODES, RetryPolicy
 from include.url_template import fill, problem_with_url
 
 CONN_NAME_ATTR = "data_emulator_conn_id"
-DEFAULT_CONN_NAME = "data_emulator_default"
 CONN_TYPE = "data_emulator"
 HOOK_NAME = "Data Emulator"
 
@@ -120,6 +119,17 @@ class ConnectionSettings:
     def topic_url(self, topic: str) -> str | None:
         """Where a browser finds a topic; None unless the connection names a console."""
         return None if self.kafka_console_url is None else fill(self.kafka_console_url, topic=topic)
+
+    @classmethod
+    def of(cls, connection: Connection, extra: Mapping[str, Any]) -> ConnectionSettings:
+        """Read the settings of a connection.
+
+        :param connection: as Airflow gave it
+        :param extra: its extra, parsed (parsing differs between sync and async code, since it also masks secrets)
+        :raises DataEmulatorConfigError: naming each field whose value cannot be used
+        """
+        base_url = base_url_of(connection, extra)
+        return cls.from_connection(str(connection.conn_id), connection.password, extra, base_url)
 
     @classmethod
     def from_connection(

@@ -8,6 +8,7 @@ from typing import Any
 
 from include.exceptions import ReceiptError
 from include.wire.manifest import Manifest
+from include.wire.status import EmulationStatus, Progress
 
 _SINKS = ("s3", "kafka")
 #: How long a partition key of Airflow can be; the domain is one.
@@ -38,13 +39,23 @@ class Receipt:
     manifest: str | None = None
 
     @property
+    def bucket_and_prefix(self) -> tuple[str, str]:
+        """The bucket, and what the keys of the objects begin with; of a receipt whose sink is ``s3``."""
+        bucket, _, prefix = self.place.removeprefix("s3://").partition("/")
+        return bucket, prefix
+
+    @property
+    def topic(self) -> str:
+        """The topic; of a receipt whose sink is ``kafka``."""
+        return self.place.removeprefix("kafka://")
+
+    @property
     def lineage_name(self) -> tuple[str, str]:
         """Namespace and name of the data as an OpenLineage dataset: the bucket with the prefix, or the topic."""
-        scheme, _, rest = self.place.partition("://")
         if self.sink == "kafka":
-            return scheme, rest
-        bucket, _, prefix = rest.partition("/")
-        return f"{scheme}://{bucket}", prefix.rstrip("/") or "/"
+            return "kafka", self.topic
+        bucket, prefix = self.bucket_and_prefix
+        return f"s3://{bucket}", prefix.rstrip("/") or "/"
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON-ready form, for an asset event."""
@@ -81,6 +92,23 @@ class Receipt:
             raise ReceiptError("This is no receipt of an emulation: " + "; ".join(problems))
         values: dict[str, Any] = {field.name: data.get(field.name) for field in fields(cls)}
         return cls(**values)
+
+    @classmethod
+    def of_status(cls, status: EmulationStatus) -> Receipt | None:
+        """The receipt of a completed emulation; None if the service does not tell what was emulated, and where to."""
+        if status.domain is None or status.sink is None or status.place is None:
+            return None
+        told = status.progress or Progress()
+        return cls(
+            status.emulation_id,
+            status.domain,
+            status.sink,
+            status.place,
+            told.records,
+            told.bytes,
+            told.elapsed_s,
+            status.manifest,
+        )
 
     @classmethod
     def of_manifest(cls, manifest: Manifest, *, duration_s: float | None = None) -> Receipt:

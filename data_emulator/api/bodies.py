@@ -35,11 +35,15 @@ def created(emulation: Emulation) -> EmulationCreated:
 
 def status(emulation: Emulation) -> EmulationStatus:
     """Return where an emulation is. It has one part, `0`, where the original had several threads."""
+    destination = all_domains()[emulation.request.emulation_domain].destination
+    in_s3 = emulation.request.emulator_sync == "minio"
     return EmulationStatus(
         id=emulation.id,
         status=StatusDetail(global_status=emulation.state, threads={"0": _THREAD[emulation.state]}),
         emulation_domain=emulation.request.emulation_domain,
         emulator_sync=emulation.request.emulator_sync,
+        place=f"s3://{destination}/{emulation.id}/" if in_s3 else f"kafka://{destination}",
+        manifest=f"/emulator/{emulation.id}/manifest",
         error=emulation.error if emulation.state.is_terminal else None,
         progress=_progress(emulation),
     )

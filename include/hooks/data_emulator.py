@@ -14,12 +14,11 @@ from tenacity import Retrying
 from include.connection import (
     CONN_NAME_ATTR,
     CONN_TYPE,
-    DEFAULT_CONN_NAME,
     HOOK_NAME,
     ConnectionSettings,
-    base_url_of,
     plain_http_connection,
 )
+from include.defaults import DEFAULT_CONN_NAME
 from include.exceptions import (
     DataEmulatorConfigError,
     DataEmulatorConnectionError,
@@ -76,10 +75,7 @@ class DataEmulatorHook(HttpHook):
     def settings(self) -> ConnectionSettings:
         """Our own fields of the connection."""
         connection = super().get_connection(self.http_conn_id)
-        extra = connection.extra_dejson
-        return ConnectionSettings.from_connection(
-            self.http_conn_id, connection.password, extra, base_url_of(connection, extra)
-        )
+        return ConnectionSettings.of(connection, connection.extra_dejson)
 
     @classmethod
     def get_connection(cls, conn_id: str) -> Connection:

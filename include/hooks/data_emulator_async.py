@@ -18,12 +18,11 @@ from tenacity import AsyncRetrying
 from include.connection import (
     CONN_NAME_ATTR,
     CONN_TYPE,
-    DEFAULT_CONN_NAME,
     HOOK_NAME,
     ConnectionSettings,
-    base_url_of,
     plain_http_connection,
 )
+from include.defaults import DEFAULT_CONN_NAME
 from include.exceptions import DataEmulatorConfigError, DataEmulatorConnectionError
 from include.wire.answer import Answer
 from include.wire.call import Call, cancel_call, status_call, statuses_call
@@ -88,10 +87,7 @@ class DataEmulatorAsyncHook(HttpAsyncHook):
         :raises DataEmulatorConfigError: for a connection that cannot be used
         """
         connection = await super().aget_connection(self.http_conn_id)
-        extra = await connection.aextra_dejson()
-        settings = ConnectionSettings.from_connection(
-            self.http_conn_id, connection.password, extra, base_url_of(connection, extra)
-        )
+        settings = ConnectionSettings.of(connection, await connection.aextra_dejson())
         # trust_env: proxies from the environment, as the synchronous hook has them.
         async with aiohttp.ClientSession(headers=settings.headers(), trust_env=True) as session:
             yield DataEmulatorClient(self, session, await self.config(), settings)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
-from airflow.sdk.types import TaskInstanceKey
 
-from include.connection import DEFAULT_CONN_NAME
+from include.defaults import DEFAULT_CONN_NAME
 from include.exceptions import DataEmulatorError
-from include.hooks.data_emulator import DataEmulatorHook
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import TaskInstanceKey
+
+    from include.connection import ConnectionSettings
+    from include.hooks.data_emulator import DataEmulatorHook
 
 
 class EmulationLink(BaseOperatorLink):
@@ -56,11 +60,31 @@ class EmulationOperator(BaseOperator):
         self.data_emulator_conn_id = data_emulator_conn_id
         self.link_urls: dict[str, str] = {}
 
-    def show_link(self, ti: Any, link: type[EmulationLink], url: str | None) -> None:
-        """Let the UI show a link from now on; Airflow itself would only do so at the task's end."""
+    # What follows is imported when it is needed. A DAG file is parsed every half minute and at the start of every task,
+    # and the HTTP provider alone takes half a CPU second: that is more than all the rest of a task that only defers.
+
+    def hook(self) -> DataEmulatorHook:
+        """A new hook for the connection."""
+        from include.hooks.data_emulator import DataEmulatorHook
+
+        return DataEmulatorHook(self.data_emulator_conn_id)
+
+    def settings(self) -> ConnectionSettings:
+        """Our own fields of the connection, without the hook.
+
+        :raises DataEmulatorConfigError: naming each field whose value cannot be used
+        """
+        from airflow.sdk import Connection
+
+        from include.connection import ConnectionSettings
+
+        connection = Connection.get(self.data_emulator_conn_id)
+        return ConnectionSettings.of(connection, connection.extra_dejson)
+
+    def show_link(self, link: type[EmulationLink], url: str | None) -> None:
+        """Have Airflow show a link from the end of the task's process on."""
         if url:
             self.link_urls[str(link.xcom_key)] = url
-            ti.xcom_push(key=link.xcom_key, value=url)
 
     def name_of(self, emulation_id: str) -> str:
         """The emulation for logs and errors."""
@@ -73,7 +97,7 @@ class EmulationOperator(BaseOperator):
         """
         # A hook of its own: a signal interrupts whatever another one is doing.
         try:
-            cancelled = DataEmulatorHook(self.data_emulator_conn_id).cancel(emulation_id, attempts=attempts)
+            cancelled = self.hook().cancel(emulation_id, attempts=attempts)
         except DataEmulatorError as error:
             self.log.warning("Emulation %s was not cancelled and runs on: %s", self.name_of(emulation_id), error)
             return None

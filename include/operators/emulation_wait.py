@@ -5,27 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperatorLink, Context
+from airflow.sdk import BaseOperatorLink
 
-from include.assets import EMULATIONS, emit
 from include.exceptions import (
     DataEmulatorConfigError,
-    DataEmulatorRequestError,
     EmulationCancelledError,
-    EmulationDataError,
     EmulationFailedError,
     EmulationTimeoutError,
 )
-from include.hooks.data_emulator import DataEmulatorHook
 from include.operators.emulation import DataLink, EmulationLink, EmulationOperator
-from include.receipt import Receipt
-from include.triggers.emulation import EmulationTrigger
-from include.wait_log import WaitLog
-from include.wire.answer import request_error
-from include.wire.manifest import Manifest
-from include.wire.status import EmulationState, EmulationStatus
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from include.connection import ConnectionSettings
+    from include.receipt import Receipt
+    from include.wire.status import EmulationStatus
 
 #: The XCom that holds the receipt of a completed emulation.
 RECEIPT_KEY = "receipt"
@@ -33,7 +30,6 @@ RECEIPT_KEY = "receipt"
 #: How much longer than the trigger's own deadline Airflow waits before it fails the task by itself: the backstop for a
 #: triggerer that is down when the deadline passes.
 _BACKSTOP_S = 300.0
-_NO_MANIFESTS = (404, 405, 501)
 
 
 class EmulationWaitOperator(EmulationOperator):
@@ -54,11 +50,10 @@ class EmulationWaitOperator(EmulationOperator):
     :raises EmulationFailedError: when it failed, or a thread of it did, whatever else the status says
     :raises EmulationCancelledError: when it was cancelled
     :raises EmulationTimeoutError: when it is not over in time
-    :raises EmulationDataError: when its manifest has other numbers than its status
     :raises EmulationNotFoundError: when the service does not know it
     :raises DataEmulatorConfigError: when a parameter is of the wrong type
-    :raises DataEmulatorUnavailableError: when the service cannot be reached for the first look, or for the manifest;
-        the only one for which Airflow's retries are used
+    :raises DataEmulatorUnavailableError: when the service cannot be reached, and ``deferrable`` is False; the only one
+        for which Airflow's retries are used
     """
 
     template_fields: Sequence[str] = ("poll_interval", "wait_timeout", *EmulationOperator.template_fields)
@@ -85,15 +80,19 @@ class EmulationWaitOperator(EmulationOperator):
         self._polled_id: str | None = None
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
-        """Go on after the trigger's event, which :class:`EmulationTrigger` describes."""
+        """Go on after the trigger's event, which :class:`include.triggers.emulation.EmulationTrigger` describes."""
         waited_for, emulation_id = event["emulation_id"], self.current_id(context, event["emulation_id"])
         if emulation_id != waited_for:
             self.log.info("Emulation %s was replaced by %s; waiting for that", waited_for, emulation_id)
             return self.wait_for(context, emulation_id)
-        self._show_emulation(context, emulation_id)
         if event["outcome"] == "ended":
+            from include.wire.status import EmulationStatus
+
             return self._conclude(context, EmulationStatus.from_dict(event["status"]))
+        self._show_emulation(self.settings(), emulation_id)
         if event["outcome"] == "refused":
+            from include.wire.answer import request_error
+
             asked = f"Status of emulation {self.name_of(emulation_id)}: the service"
             raise request_error(asked, event["http_status"], event["detail"])
         return self._give_up(context, emulation_id, event["state"], event["last_error"])
@@ -103,7 +102,7 @@ class EmulationWaitOperator(EmulationOperator):
         return waited_for
 
     def result(self, receipt: Receipt | None, emulation_id: str) -> Any:
-        """What the task returns for a completed emulation; ``receipt`` is None from a service without manifests."""
+        """What the task returns for a completed emulation; ``receipt`` is None from a service that tells too little."""
         raise NotImplementedError
 
     def on_kill(self) -> None:
@@ -112,27 +111,34 @@ class EmulationWaitOperator(EmulationOperator):
             self.cancel(self._polled_id, attempts=1)
 
     def wait_for(self, context: Context, emulation_id: str) -> Any:
-        """Look once; then conclude, defer, or poll."""
+        """Defer, or poll.
+
+        There is no look before it defers: nearly always that would find an emulation that runs, and the trigger holds
+        back an event that would come too early (``FIRST_EVENT_AFTER_S``).
+        """
         poll_interval_s, wait_s = self._poll_interval_s(), self._wait_s()
         deadline = time.time() + wait_s
-        self._show_emulation(context, emulation_id)
-        status = DataEmulatorHook(self.data_emulator_conn_id).get_status(emulation_id)
-        if status.state.is_terminal:
-            return self._conclude(context, status)
-        self.log.info("Emulation %s is %s; waiting up to %g s", self.name_of(emulation_id), status.state, wait_s)
-        if self.deferrable:
-            self.defer(
-                trigger=EmulationTrigger(
-                    emulation_id=emulation_id,
-                    poll_interval=poll_interval_s,
-                    deadline=deadline,
-                    cancel_on_kill=self.cancel_on_kill,
-                    data_emulator_conn_id=self.data_emulator_conn_id,
-                ),
-                method_name="execute_complete",
-                timeout=timedelta(seconds=wait_s + _BACKSTOP_S),
-            )
-        return self._poll(context, emulation_id, poll_interval_s, deadline)
+        self._show_emulation(self.settings(), emulation_id)
+        for key, url in self.link_urls.items():  # Airflow itself does so when the task has ended
+            context["ti"].xcom_push(key=key, value=url)
+        self.log.info("Waiting up to %g s for emulation %s", wait_s, self.name_of(emulation_id))
+        if not self.deferrable:
+            return self._poll(context, emulation_id, poll_interval_s, deadline)
+
+        from include.triggers.emulation import EmulationTrigger
+
+        self.defer(
+            trigger=EmulationTrigger(
+                emulation_id=emulation_id,
+                poll_interval=poll_interval_s,
+                deadline=deadline,
+                cancel_on_kill=self.cancel_on_kill,
+                data_emulator_conn_id=self.data_emulator_conn_id,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=wait_s + _BACKSTOP_S),
+        )
+        raise AssertionError("unreachable: to defer is to raise")
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """The bucket or topic as the task's output; asked for by the OpenLineage provider, if that is installed."""
@@ -141,9 +147,8 @@ class EmulationWaitOperator(EmulationOperator):
 
         return OperatorLineage(outputs=[Dataset(*self.receipt.lineage_name)] if self.receipt else [])
 
-    def _show_emulation(self, context: Context, emulation_id: str) -> None:
-        settings = DataEmulatorHook(self.data_emulator_conn_id).settings
-        self.show_link(context["ti"], EmulationLink, settings.emulation_url(emulation_id))
+    def _show_emulation(self, settings: ConnectionSettings, emulation_id: str) -> None:
+        self.show_link(EmulationLink, settings.emulation_url(emulation_id))
 
     def _poll_interval_s(self) -> float:
         return _seconds("poll_interval", self.poll_interval)
@@ -155,23 +160,32 @@ class EmulationWaitOperator(EmulationOperator):
 
     def _poll(self, context: Context, emulation_id: str, poll_interval_s: float, deadline: float) -> Any:
         """Wait in the worker, as the deferred task does in the triggerer."""
+        from include.wait_log import WaitLog
+
         self._polled_id = emulation_id
-        hook = DataEmulatorHook(self.data_emulator_conn_id)
+        hook = self.hook()
         log = WaitLog(self.log, self.name_of(emulation_id))
-        while (remaining_s := deadline - time.time()) > 0:
-            time.sleep(min(poll_interval_s, remaining_s))
+        while True:
             status = hook.get_status(emulation_id)
             if status.state.is_terminal:
                 return self._conclude(context, status)
             log.answered(status)
-        return self._give_up(context, emulation_id, log.state, None)
+            remaining_s = deadline - time.time()
+            if remaining_s <= 0:
+                return self._give_up(context, emulation_id, log.state, None)
+            time.sleep(min(poll_interval_s, remaining_s))
 
     def _conclude(self, context: Context, status: EmulationStatus) -> Any:
         """The result of a completed emulation, or the error that its end is."""
+        from include.wire.status import EmulationState
+
         name = self.name_of(status.emulation_id)
+        settings = self.settings()
+        self._show_emulation(settings, status.emulation_id)
         if status.state is EmulationState.COMPLETED:
             self.log.info("Emulation %s completed%s", name, f": {status.progress}" if status.progress else "")
-            return self.result(self._receipt(context, status), status.emulation_id)
+            self._leave_receipt(context, settings, status)
+            return self.result(self.receipt, status.emulation_id)
         if status.state is EmulationState.FAILED:
             raise EmulationFailedError(f"Emulation {name} failed: {status.error or 'the service gives no reason'}")
         raise EmulationCancelledError(
@@ -179,30 +193,25 @@ class EmulationWaitOperator(EmulationOperator):
             "To run it again, clear the task that starts it together with this one"
         )
 
-    def _receipt(self, context: Context, status: EmulationStatus) -> Receipt | None:
-        """Fetch the manifest of a completed emulation, and leave its receipt where others find it."""
-        hook = DataEmulatorHook(self.data_emulator_conn_id)
-        try:
-            manifest = hook.get_manifest(status.emulation_id)
-        except DataEmulatorRequestError as error:
-            if error.http_status not in _NO_MANIFESTS:
-                raise
-            self.log.info("The service has no manifests: there is no receipt, and no asset event")
-            return None
-        told = status.progress.records if status.progress else None
-        if told is not None and told != manifest.records:
-            raise EmulationDataError(
-                f"Emulation {self.name_of(status.emulation_id)} completed with {told:,} records, but its manifest has "
-                f"{manifest.records:,}"
-            )
-        duration_s = status.progress.elapsed_s if status.progress else None
-        self.receipt = receipt = Receipt.of_manifest(manifest, duration_s=duration_s)
+    def _leave_receipt(self, context: Context, settings: ConnectionSettings, status: EmulationStatus) -> None:
+        """Leave the receipt of a completed emulation where others find it."""
+        from include.assets import EMULATIONS, emit
+        from include.receipt import Receipt
+
+        self.receipt = receipt = Receipt.of_status(status)
+        if receipt is None:
+            self.log.info("The service does not tell where the data lies: there is no receipt, and no asset event")
+            return
         self.log.info("Receipt: %s", receipt.as_dict())
         context["ti"].xcom_push(key=RECEIPT_KEY, value=receipt.as_dict())
-        self.show_link(context["ti"], DataLink, _console_url(hook, manifest))
+        data_url = (
+            settings.bucket_url(*receipt.bucket_and_prefix)
+            if receipt.sink == "s3"
+            else settings.topic_url(receipt.topic)
+        )
+        self.show_link(DataLink, data_url)
         if EMULATIONS in self.outlets:
             emit(context, receipt)
-        return receipt
 
     def _give_up(self, context: Context, emulation_id: str, state: str | None, last_error: str | None) -> Any:
         """Cancel an emulation that is not over in time, and fail; if it has just ended after all, that counts."""
@@ -210,18 +219,12 @@ class EmulationWaitOperator(EmulationOperator):
         if self.cancel_on_kill:
             cancelled = self.cancel(emulation_id)
             if cancelled is False:
-                return self._conclude(context, DataEmulatorHook(self.data_emulator_conn_id).get_status(emulation_id))
+                return self._conclude(context, self.hook().get_status(emulation_id))
             what_now = "it was cancelled" if cancelled else "it could not be cancelled"
         raise EmulationTimeoutError(
             f"Emulation {self.name_of(emulation_id)} was not over after {self._wait_s():g} s; last seen "
             f"{state or 'nothing of it'}{f', last error: {last_error}' if last_error else ''}; {what_now}"
         )
-
-
-def _console_url(hook: DataEmulatorHook, manifest: Manifest) -> str | None:
-    if manifest.topic:
-        return hook.settings.topic_url(manifest.topic)
-    return hook.settings.bucket_url(manifest.bucket, f"{manifest.emulation_id}/") if manifest.bucket else None
 
 
 def _seconds(name: str, value: float | str) -> float:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-from airflow.sdk import Context
+from typing import TYPE_CHECKING, Any
 
 from include.operators.emulation_wait import EmulationWaitOperator
 from include.operators.start_emulator import StartEmulatorOperator
-from include.receipt import Receipt
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from include.receipt import Receipt
 
 
 class RunEmulationOperator(StartEmulatorOperator, EmulationWaitOperator):
@@ -17,7 +19,8 @@ class RunEmulationOperator(StartEmulatorOperator, EmulationWaitOperator):
 
     For those who want one box instead of two, with the same parameters, errors and guarantees: a retry goes on waiting
     for the emulation of the try before, a clear starts another one, and what nobody waits for is cancelled. The receipt
-    is a dictionary, described in :class:`include.receipt.Receipt`; of a service without manifests it holds the id only.
+    is a dictionary, described in :class:`include.receipt.Receipt`; of a service that tells too little it has only the
+    id.
 
     :param kwargs: as for :class:`StartEmulatorOperator` and :class:`EmulationWaitOperator`, and what they raise
     """
@@ -31,7 +34,7 @@ class RunEmulationOperator(StartEmulatorOperator, EmulationWaitOperator):
         super().__init__(**kwargs)
 
     def execute(self, context: Context) -> Any:
-        """Start it; then look once, and defer or poll."""
+        """Start it; then defer, or poll."""
         return self.wait_for(context, self.start(context))
 
     def result(self, receipt: Receipt | None, emulation_id: str) -> dict[str, Any]:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
-
-from airflow.sdk import Context
+from typing import TYPE_CHECKING, Any
 
 from include.exceptions import DataEmulatorError
-from include.hooks.data_emulator import DataEmulatorHook
-from include.idempotency import idempotency_key
 from include.operators.emulation import EmulationLink, EmulationOperator
-from include.wire.request import EmulationRequest
-from include.wire.status import EmulationState
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from include.hooks.data_emulator import DataEmulatorHook
+    from include.wire.request import EmulationRequest
 
 _STORED = "emulation_id"
 _MAX_RESTARTS = 20
+_NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
 class StartEmulatorOperator(EmulationOperator):
@@ -113,7 +113,7 @@ class StartEmulatorOperator(EmulationOperator):
         """Cancel what has been asked for, whether or not the answer came."""
         if self._asked is None or not self.cancel_on_kill:
             return
-        hook = DataEmulatorHook(self.data_emulator_conn_id)
+        hook = self.hook()
         if not _can_cancel(hook):
             # Nor does such a service know the key: to ask again for the id would start another emulation.
             self.log.warning("The service cannot cancel: what this task may have started runs on")
@@ -127,15 +127,18 @@ class StartEmulatorOperator(EmulationOperator):
 
     def start(self, context: Context) -> str:
         """Start the emulation, or find the one that an earlier try started, and return its id."""
+        from include.idempotency import idempotency_key
+        from include.wire.request import EmulationRequest
+
         request = EmulationRequest.from_arguments(vars(self))
         self.emulation_label = self.emulation_label or request.emulation_domain
         self.log.info("Starting emulation %s: %s", self.emulation_label, request.body())
-        hook = DataEmulatorHook(self.data_emulator_conn_id)
+        hook = self.hook()
         emulation_id = self._start(hook, request, idempotency_key(context))
         self.log.info("Emulation %s runs for %d s", self.name_of(emulation_id), request.timeout)
         if url := hook.settings.emulation_url(emulation_id):
             self.log.info("It is to be seen at %s", url)
-            self.show_link(context["ti"], EmulationLink, url)
+            self.show_link(EmulationLink, url)
         self._replace(context, emulation_id)
         return emulation_id
 
@@ -144,6 +147,8 @@ class StartEmulatorOperator(EmulationOperator):
 
         So each key stands for one emulation, and a retry after a kill still starts one that runs.
         """
+        from include.wire.status import EmulationState
+
         for restart in range(_MAX_RESTARTS):
             self._asked = request, f"{key}/{restart}" if restart else key
             started = hook.find_or_start_emulation(*self._asked)
@@ -168,7 +173,7 @@ class StartEmulatorOperator(EmulationOperator):
 
 def _can_cancel(hook: DataEmulatorHook) -> bool:
     try:
-        hook.cancel(str(uuid.UUID(int=0)), attempts=1)
+        hook.cancel(_NOBODY, attempts=1)
     except DataEmulatorError as error:
         return getattr(error, "http_status", None) == 404
     return False

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-from airflow.sdk import Context
+from typing import TYPE_CHECKING, Any
 
 from include.exceptions import DataEmulatorAnswerError, DataEmulatorConfigError, EmulationReplacedError
 from include.operators.emulation_wait import EmulationWaitOperator
-from include.receipt import Receipt
-from include.wire.status import parse_emulation_id
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from include.receipt import Receipt
 
 
 class StatusEmulationOperator(EmulationWaitOperator):
@@ -36,7 +37,9 @@ class StatusEmulationOperator(EmulationWaitOperator):
         self.prev_task_id = prev_task_id
 
     def execute(self, context: Context) -> Any:
-        """Look once; then defer, or poll."""
+        """Defer, or poll."""
+        from include.wire.status import parse_emulation_id
+
         value, source = self._stated_id(context)
         try:
             emulation_id = parse_emulation_id(value)
@@ -49,6 +52,8 @@ class StatusEmulationOperator(EmulationWaitOperator):
 
         :raises EmulationReplacedError: when that task has been cleared, and is about to start another one
         """
+        from include.wire.status import parse_emulation_id
+
         value, source = self._stated_id(context)
         if value is None:
             raise EmulationReplacedError(

@@ -13,12 +13,12 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from include.connection import DEFAULT_CONN_NAME
+from include.defaults import DEFAULT_CONN_NAME
 from include.exceptions import DataEmulatorError, DataEmulatorRequestError
 from include.wait_log import WaitLog
 
 #: An event that comes sooner can overtake the worker's own report that the task deferred, and fail the task.
-FIRST_EVENT_AFTER_S = 5.0
+FIRST_EVENT_AFTER_S = 7.0
 
 
 class EmulationTrigger(BaseTrigger):

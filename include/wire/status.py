@@ -61,6 +61,10 @@ class EmulationStatus:
     :param error: why it failed, None otherwise
     :param progress: None when the service does not tell
     :param waited: whether the service held the request until something happened (``Preference-Applied``)
+    :param domain: what is emulated; None when the service does not tell, and so are the following
+    :param sink: ``s3`` or ``kafka``
+    :param place: where the data lies: ``s3://BUCKET/ID/`` or ``kafka://TOPIC``
+    :param manifest: the path of the manifest
     """
 
     emulation_id: str
@@ -69,6 +73,10 @@ class EmulationStatus:
     error: str | None = None
     progress: Progress | None = None
     waited: bool = False
+    domain: str | None = None
+    sink: str | None = None
+    place: str | None = None
+    manifest: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON-ready form, for a trigger's event."""
@@ -207,7 +215,23 @@ def _status(emulation_id: str, body: Mapping[str, Any], waited: bool) -> Emulati
             reason = f"{len(in_error)} of {len(threads)} threads in error while the service reports {state.value!r}"
             error = f"{error} ({reason})" if error else reason
         state = EmulationState.FAILED
-    return EmulationStatus(emulation_id, state, threads, error, _parse_progress(body.get("progress")), waited)
+    return EmulationStatus(
+        emulation_id,
+        state,
+        threads,
+        error,
+        _parse_progress(body.get("progress")),
+        waited,
+        domain=_text(body, "emulation_domain"),
+        sink={"minio": "s3", "kafka": "kafka"}.get(str(body.get("emulator_sync"))),
+        place=_text(body, "place"),
+        manifest=_text(body, "manifest"),
+    )
+
+
+def _text(body: Mapping[str, Any], name: str) -> str | None:
+    value = body.get(name)
+    return value if isinstance(value, str) and value else None
 
 
 def _parse_progress(value: Any) -> Progress | None:

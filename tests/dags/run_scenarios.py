@@ -17,13 +17,14 @@ def main() -> None:
     from airflow.dag_processing.dagbag import DagBag
     from airflow.utils.db import initdb
 
+    from include import domain_list
     from include.triggers import emulation
 
     initdb()
     # dag.test() runs triggers in the task's own process, where the defer race cannot happen.
     emulation.FIRST_EVENT_AFTER_S = 0.0
+    domain_list.POLL_INTERVAL_S = 0.05
     dag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).dags["all_emulations_dag"]
-    dag.get_task("emulate.wait").poll_interval = 0.05
     scenarios = json.loads(Path(sys.argv[1]).read_text())
     Path(sys.argv[2]).write_text(json.dumps({name: run(dag, value) for name, value in scenarios.items()}))
 

@@ -13,13 +13,13 @@ from airflow.sdk import Connection
 from include.connection import (
     CONN_NAME_ATTR,
     CONN_TYPE,
-    DEFAULT_CONN_NAME,
     HOOK_NAME,
     OWN_FIELDS,
     ConnectionSettings,
     base_url_of,
     plain_http_connection,
 )
+from include.defaults import DEFAULT_CONN_NAME
 from include.exceptions import DataEmulatorConfigError
 from include.hooks.data_emulator import DataEmulatorHook
 from include.provider_info import get_provider_info

@@ -164,7 +164,8 @@ def test_the_answer_to_the_start_is_lost_and_the_task_is_tried_again(start_run: 
     assert run.ids == [run.returned("wait")]
 
 
-@pytest.mark.parametrize("dag_id", ["two_tasks", pytest.param("one_task", marks=whole)])
+@whole
+@pytest.mark.parametrize("dag_id", ["two_tasks", "one_task"])
 def test_the_task_is_marked_failed_while_it_sends(dag_id: str, start_run: StartRun, door: Door) -> None:
     task_id = "start" if dag_id == "two_tasks" else "run"
     with door.holding_starts():
@@ -197,15 +198,37 @@ def test_the_task_is_cleared_while_it_sends(start_run: StartRun, door: Door) -> 
 @whole
 def test_the_wait_is_tried_again(start_run: StartRun, door: Door) -> None:
     door.answered_with["GET status"] = [503, 503]
-    run = start_run(timeout=5)
+    run = start_run("polling", timeout=5)
     run.ends("success")
     assert run.task("wait")["try_number"] == 2
     assert run.ids == [run.returned("wait")]
     ends_as(door, run.ids[0], "completed")
 
 
-@pytest.mark.parametrize("state", [pytest.param("failed", marks=whole), "success"])
-@pytest.mark.parametrize(("dag_id", "task_id"), [("two_tasks", "wait"), pytest.param("one_task", "run", marks=whole)])
+@whole
+def test_the_worker_dies_while_it_polls(start_run: StartRun, door: Door) -> None:
+    run = start_run("polling", timeout=20)
+    run.until("wait", "running")
+    wait_until(lambda: run.task("wait")["pid"])
+    os.kill(run.task("wait")["pid"], signal.SIGKILL)
+    run.ends("success")
+    assert run.task("wait")["try_number"] == 2
+    assert run.ids == [run.returned("wait")]
+    ends_as(door, run.ids[0], "completed")
+
+
+@whole
+def test_the_polling_wait_is_marked_failed(start_run: StartRun, door: Door) -> None:
+    run = start_run("polling")
+    run.until("wait", "running")
+    run.mark("wait", "failed")
+    run.ends("failed")
+    ends_as(door, run.ids[0], "cancelled")
+
+
+@whole
+@pytest.mark.parametrize("state", ["failed", "success"])
+@pytest.mark.parametrize(("dag_id", "task_id"), [("two_tasks", "wait"), ("one_task", "run")])
 def test_the_wait_is_marked(dag_id: str, task_id: str, state: str, start_run: StartRun, door: Door) -> None:
     run = start_run(dag_id)
     run.is_waited_for(task_id)

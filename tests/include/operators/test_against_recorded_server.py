@@ -40,11 +40,10 @@ def test_start_and_poll_from_the_worker(server: RecordedServer, make_context: An
     wait = StatusEmulationOperator(task_id="wait", prev_task_id="start", deferrable=False, poll_interval=0.01)
     wait.wait_timeout = 60
     assert wait.execute(make_context(xcoms={("start", -1): emulation_id})) == ID
-    # Before, during and after, as recorded; and the manifest, which the original does not have.
+    # Before, during and after, as recorded; and nothing that the original does not know.
     assert [request[:2] for request in server.requests] == [
         ("POST", "/emulator/"),
         *[("GET", f"/emulator/{ID}/status")] * 3,
-        ("GET", f"/emulator/{ID}/manifest"),
     ]
 
 
@@ -64,10 +63,8 @@ async def test_start_and_defer(server: RecordedServer, make_context: Any, monkey
     # Before, during and after, as recorded; and once it was asked for many, which the original cannot tell of.
     assert [request[:2] for request in server.requests] == [
         ("POST", "/emulator/"),
-        ("GET", f"/emulator/{ID}/status"),
         ("POST", "/emulator/status"),
-        *[("GET", f"/emulator/{ID}/status")] * 2,
-        ("GET", f"/emulator/{ID}/manifest"),
+        *[("GET", f"/emulator/{ID}/status")] * 3,
     ]
 
 
@@ -94,12 +91,14 @@ def test_every_write_denied_is_a_failure_at_once_though_the_original_processes_f
     server: RecordedServer, make_context: Any
 ) -> None:
     with pytest.raises(EmulationFailedError, match="5 of 5 threads in error while the service reports 'processing'"):
-        StatusEmulationOperator(task_id="wait", emulation_id=ALL_WRITES_DENIED).execute(make_context())
+        StatusEmulationOperator(task_id="wait", emulation_id=ALL_WRITES_DENIED, deferrable=False).execute(
+            make_context()
+        )
 
 
 def test_an_emulation_that_the_original_forgot(server: RecordedServer, make_context: Any) -> None:
     with pytest.raises(EmulationNotFoundError, match="Emulation ID gone not found"):
-        StatusEmulationOperator(task_id="wait", emulation_id="gone").execute(make_context())
+        StatusEmulationOperator(task_id="wait", emulation_id="gone", deferrable=False).execute(make_context())
 
 
 def test_what_the_original_cannot_do(server: RecordedServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -11,8 +12,6 @@ from requests_mock.mocker import Mocker
 from include.assets import EMULATIONS
 from include.exceptions import (
     DataEmulatorConfigError,
-    DataEmulatorUnavailableError,
-    EmulationDataError,
     EmulationReplacedError,
 )
 from include.operators.emulation import DataLink, EmulationLink
@@ -20,7 +19,8 @@ from include.operators.emulation_wait import EmulationWaitOperator
 from include.operators.run_emulation import RunEmulationOperator
 from include.operators.status_emulation import StatusEmulationOperator
 from include.triggers.emulation import EmulationTrigger
-from include.wire.status import EmulationState, EmulationStatus
+from include.wire.answer import Answer
+from include.wire.status import EmulationState, EmulationStatus, parse_status
 from tests.include.running_task import FakeStore, running_task
 
 URL = "http://emulator:8000/emulator/"
@@ -44,23 +44,16 @@ RECEIPT = {
 }
 
 
-def manifest(emulation_id: str = "e1", *, sink: str = "s3") -> dict[str, Any]:
-    place = {"bucket": "user-profiles", "topic": None} if sink == "s3" else {"bucket": None, "topic": "user-profiles"}
+def status(state: str, *, sink: str = "s3") -> dict[str, Any]:
     return {
-        "id": emulation_id,
+        "id": "e1",
+        "status": state,
         "emulation_domain": "user-profile",
-        "format_type": "json",
-        "state": "completed",
-        "sink": sink,
-        **place,
-        "objects": [],
-        "partitions": [],
-        "totals": {"records": 300, "bytes": 9000},
+        "emulator_sync": "minio" if sink == "s3" else "kafka",
+        "place": "s3://user-profiles/e1/" if sink == "s3" else "kafka://user-profiles",
+        "manifest": "/emulator/e1/manifest",
+        "progress": {"records": 300, "bytes": 9000, "elapsed_s": 30.1},
     }
-
-
-def status(state: str, records: int = 300) -> dict[str, Any]:
-    return {"status": state, "progress": {"records": records, "elapsed_s": 30.1}}
 
 
 @pytest.fixture(autouse=True)
@@ -72,23 +65,24 @@ def _service(connect: Any, requests_mock: Mocker) -> None:
         kafka_console_url="https://kafka.example.com/topics/{topic}",
     )
     requests_mock.get(f"{URL}e1/status", json=status("completed"))
-    requests_mock.get(f"{URL}e1/manifest", json=manifest())
 
 
 def wait(**arguments: Any) -> StatusEmulationOperator:
     return StatusEmulationOperator(task_id="wait", prev_task_id="start", **arguments)
 
 
+def answer(body: dict[str, Any], emulation_id: str = "e1") -> EmulationStatus:
+    return parse_status(emulation_id, Answer("GET", 200, {}, json.dumps(body)))
+
+
 def started(emulation_id: str | None = "e1", **fields: Any) -> dict[str, Any]:
     return running_task(FakeStore(), xcoms={("start", -1): emulation_id}, **fields)
 
 
-def ended(state: EmulationState = EmulationState.COMPLETED, emulation_id: str = "e1") -> dict[str, Any]:
-    return {
-        "emulation_id": emulation_id,
-        "outcome": "ended",
-        "status": EmulationStatus(emulation_id, state).as_dict(),
-    }
+def ended(state: str = "completed", *, sink: str = "s3", **changed: Any) -> dict[str, Any]:
+    """The trigger's event."""
+    status_ = answer({**status(state, sink=sink), **changed})
+    return {"emulation_id": "e1", "outcome": "ended", "status": json.loads(json.dumps(status_.as_dict()))}
 
 
 # The receipt, and what carries it.
@@ -97,55 +91,41 @@ def ended(state: EmulationState = EmulationState.COMPLETED, emulation_id: str = 
 @pytest.mark.parametrize("deferred", [False, True])
 def test_the_receipt_is_in_xcom_beside_the_id(deferred: bool) -> None:
     context = started()
-    task = wait(outlets=[EMULATIONS])
-    if deferred:
-        event = ended()
-        event["status"]["progress"] = {
-            "records": 300,
-            "bytes": 9000,
-            "elapsed_s": 30.1,
-            "records_per_s": None,
-            "percent": None,
-        }
-        assert task.execute_complete(context, event) == "e1"
-    else:
-        assert task.execute(context) == "e1"
+    task = wait(outlets=[EMULATIONS], deferrable=deferred)
+    assert (task.execute_complete(context, ended()) if deferred else task.execute(context)) == "e1"
     assert context["ti"].pushed["receipt"] == RECEIPT
     event = context["outlet_events"][EMULATIONS]
     assert event.extra == RECEIPT
     assert event.partition_keys == {"user-profile"}
 
 
+def test_the_task_that_resumes_asks_the_service_nothing(requests_mock: Mocker) -> None:
+    wait(outlets=[EMULATIONS]).execute_complete(started(), ended())
+    assert requests_mock.call_count == 0
+
+
 def test_a_task_without_the_asset_among_its_outlets_emits_none() -> None:
     context = started()
-    wait().execute(context)
+    wait().execute_complete(context, ended())
     assert context["ti"].pushed["receipt"] == RECEIPT
     assert len(context["outlet_events"]) == 0
 
 
-def test_a_service_without_manifests_gives_no_receipt_and_no_event(requests_mock: Mocker) -> None:
-    requests_mock.get(f"{URL}e1/manifest", status_code=405, json={"detail": "Method Not Allowed"})
+@pytest.mark.parametrize("untold", ["emulation_domain", "emulator_sync", "place"])
+def test_a_service_that_tells_too_little_gives_no_receipt_and_no_event(untold: str) -> None:
     context = started()
-    assert wait(outlets=[EMULATIONS]).execute(context) == "e1"
+    assert wait(outlets=[EMULATIONS]).execute_complete(context, ended(**{untold: None})) == "e1"
     assert "receipt" not in context["ti"].pushed
     assert len(context["outlet_events"]) == 0
 
 
-def test_a_manifest_that_has_less_than_was_completed_stops_the_chain(requests_mock: Mocker) -> None:
-    requests_mock.get(f"{URL}e1/status", json=status("completed", records=301))
+@pytest.mark.parametrize("state", ["failed", "cancelled"])
+def test_what_did_not_complete_gives_no_receipt_and_no_event(state: str) -> None:
     context = started()
-    with pytest.raises(EmulationDataError, match="completed with 301 records, but its manifest has 300") as caught:
-        wait(outlets=[EMULATIONS]).execute(context)
-    assert isinstance(caught.value, AirflowFailException)
+    with pytest.raises(AirflowFailException):
+        wait(outlets=[EMULATIONS]).execute_complete(context, ended(state))
     assert "receipt" not in context["ti"].pushed
     assert len(context["outlet_events"]) == 0
-
-
-def test_a_service_that_is_away_for_the_manifest_uses_airflows_retries(requests_mock: Mocker) -> None:
-    requests_mock.get(f"{URL}e1/manifest", status_code=503)
-    with pytest.raises(DataEmulatorUnavailableError) as caught:
-        wait().execute(started())
-    assert not isinstance(caught.value, AirflowFailException)
 
 
 # Links.
@@ -158,16 +138,11 @@ def test_a_service_that_is_away_for_the_manifest_uses_airflows_retries(requests_
         ("kafka", "https://kafka.example.com/topics/user-profiles"),
     ],
 )
-def test_links_lead_to_the_emulation_and_to_its_data(sink: str, data_url: str, requests_mock: Mocker) -> None:
-    requests_mock.get(f"{URL}e1/manifest", json=manifest(sink=sink))
-    context, task = started(), wait()
-    task.execute(context)
+def test_links_lead_to_the_emulation_and_to_its_data(sink: str, data_url: str) -> None:
+    task = wait()
+    task.execute_complete(started(), ended(sink=sink))
     found = {link.name: link.get_link(task, ti_key=None) for link in task.operator_extra_links}  # type: ignore[arg-type]
     assert found == {"Emulation": "https://emulator.example.com/emulator/e1/status", "Data": data_url}
-    assert {key: context["ti"].pushed[key] for key in ("emulation_link", "data_link")} == {
-        "emulation_link": found["Emulation"],
-        "data_link": found["Data"],
-    }
 
 
 def test_the_emulations_link_is_there_while_it_is_waited_for_and_when_it_has_failed(requests_mock: Mocker) -> None:
@@ -175,11 +150,11 @@ def test_the_emulations_link_is_there_while_it_is_waited_for_and_when_it_has_fai
     context = started()
     with pytest.raises(TaskDeferred):
         wait().execute(context)
-    assert set(context["ti"].pushed) == {"emulation_link"}
+    assert context["ti"].pushed == {"emulation_link": "https://emulator.example.com/emulator/e1/status"}
 
-    context, task = started(), wait()
+    task = wait()
     with pytest.raises(AirflowFailException):
-        task.execute_complete(context, ended(EmulationState.FAILED))
+        task.execute_complete(started(), ended("failed"))
     assert EmulationLink().get_link(task, ti_key=None).endswith("/emulator/e1/status")  # type: ignore[arg-type]
     assert DataLink().get_link(task, ti_key=None) == ""  # type: ignore[arg-type]
 
@@ -228,14 +203,14 @@ def test_one_task_starts_waits_and_returns_the_receipt(requests_mock: Mocker) ->
     assert isinstance(deferred.value.trigger, EmulationTrigger)
     assert deferred.value.trigger.emulation_id == "e1"
     result = run(outlets=[EMULATIONS]).execute_complete(context, ended())
-    assert result == {**RECEIPT, "duration_s": None}
+    assert result == RECEIPT
     assert context["ti"].pushed["receipt"] == result
     assert context["outlet_events"][EMULATIONS].partition_keys == {"user-profile"}
 
 
 def test_a_retry_of_the_one_task_goes_on_with_the_same_emulation(requests_mock: Mocker) -> None:
     requests_mock.post(URL, status_code=201, json={"id": "e1"}, headers={"Idempotency-Replayed": "true"})
-    assert run().execute(running_task(FakeStore(), try_number=2)) == RECEIPT
+    assert run(deferrable=False).execute(running_task(FakeStore(), try_number=2)) == RECEIPT
 
 
 def test_the_one_task_has_every_parameter_of_the_two() -> None:
@@ -252,7 +227,7 @@ def test_killing_the_one_task_cancels_its_emulation(requests_mock: Mocker) -> No
     requests_mock.post(URL, status_code=201, json={"id": "e1"})
     requests_mock.delete(f"{URL}00000000-0000-0000-0000-000000000000", status_code=404, json={})
     requests_mock.delete(f"{URL}e1", status_code=202, json={})
-    task = run()
+    task = run(deferrable=False)
     task.execute(running_task(FakeStore()))
     task.on_kill()
     assert (requests_mock.last_request.method, requests_mock.last_request.path) == ("DELETE", "/emulator/e1")
@@ -276,12 +251,11 @@ def test_a_template_that_gives_no_number_of_seconds(name: str, value: str) -> No
 )
 @pytest.mark.parametrize("task", [wait(), run()])
 def test_the_data_is_the_tasks_output_for_openlineage(
-    task: EmulationWaitOperator, sink: str, dataset: tuple[str, str], requests_mock: Mocker
+    task: EmulationWaitOperator, sink: str, dataset: tuple[str, str]
 ) -> None:
     from airflow.providers.openlineage.extractors.base import DefaultExtractor
 
-    requests_mock.get(f"{URL}e1/manifest", json=manifest(sink=sink))
-    task.execute_complete(started(), ended())
+    task.execute_complete(started(), ended(sink=sink))
     lineage = DefaultExtractor(task).extract_on_complete(None)
     assert lineage is not None
     assert [(each.namespace, each.name) for each in lineage.outputs] == [dataset]

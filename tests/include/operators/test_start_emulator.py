@@ -215,13 +215,11 @@ def test_a_service_that_is_away_when_the_task_is_killed_is_told_of(
     assert "was not cancelled and runs on" in capfd.readouterr().out
 
 
-def test_the_link_is_there_as_soon_as_the_emulation_is(connect: Any, requests_mock: Mocker) -> None:
+def test_the_link_leads_to_the_emulation(connect: Any, requests_mock: Mocker) -> None:
     connect(service_url="https://emulator.example.com/")
     Service(requests_mock)
-    context = running_task(FakeStore())
     task = start()
-    task.execute(context)
+    task.execute(running_task(FakeStore()))
     url = "https://emulator.example.com/emulator/e0/status"
-    assert context["ti"].pushed == {"emulation_link": url}
     (link,) = task.operator_extra_links
     assert link.get_link(task, ti_key=None) == url  # type: ignore[arg-type]

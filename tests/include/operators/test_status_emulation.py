@@ -32,10 +32,8 @@ def state(name: str, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def _service(connect: Any, requests_mock: Mocker) -> None:
-    """One without manifests, like the original."""
+def _service(connect: Any) -> None:
     connect()
-    requests_mock.get(f"{EMULATION}/manifest", status_code=404, json={"detail": "Not Found"})
 
 
 def looks(requests_mock: Mocker) -> int:
@@ -66,28 +64,19 @@ ENDS: list[tuple[dict[str, Any], type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize("deferrable", [True, False])
-def test_an_emulation_that_is_over_at_the_first_look(
-    deferrable: bool, make_context: Any, requests_mock: Mocker
-) -> None:
+def test_an_emulation_that_is_over_at_the_first_look(make_context: Any, requests_mock: Mocker) -> None:
     requests_mock.get(STATUS, **state("completed"))
-    assert operator(deferrable=deferrable).execute(make_context()) == "e1"
+    assert operator(deferrable=False).execute(make_context()) == "e1"
     assert looks(requests_mock) == 1
 
 
-@pytest.mark.parametrize("deferrable", [True, False])
 @pytest.mark.parametrize(("answer", "kind", "message"), ENDS)
 def test_a_bad_end_at_the_first_look(
-    answer: dict[str, Any],
-    kind: type[Exception],
-    message: str,
-    deferrable: bool,
-    make_context: Any,
-    requests_mock: Mocker,
+    answer: dict[str, Any], kind: type[Exception], message: str, make_context: Any, requests_mock: Mocker
 ) -> None:
     requests_mock.get(STATUS, **answer)
     with pytest.raises(kind) as caught:
-        operator(deferrable=deferrable, emulation_label="my label").execute(make_context())
+        operator(deferrable=False, emulation_label="my label").execute(make_context())
     assert message in str(caught.value)
     assert isinstance(caught.value, AirflowFailException), "another try would only see the same end"
 
@@ -173,6 +162,11 @@ def test_it_defers_with_an_absolute_deadline_and_a_later_backstop(
     }
 
 
+def test_to_defer_asks_the_service_nothing(make_context: Any, requests_mock: Mocker) -> None:
+    defer(make_context)
+    assert requests_mock.call_count == 0
+
+
 def test_cancel_on_kill_reaches_the_trigger(make_context: Any, requests_mock: Mocker) -> None:
     requests_mock.get(STATUS, **state("queued"))
     assert not defer(make_context, cancel_on_kill=False)[1].cancel_on_kill
@@ -183,7 +177,7 @@ def test_a_service_that_is_away_at_the_first_look_uses_airflows_retries(
 ) -> None:
     requests_mock.get(STATUS, status_code=503)
     with pytest.raises(DataEmulatorUnavailableError) as caught:
-        operator().execute(make_context())
+        operator(deferrable=False).execute(make_context())
     assert not isinstance(caught.value, AirflowFailException)
 
 
@@ -266,6 +260,7 @@ def test_killing_a_task_that_is_not_waiting_does_nothing(requests_mock: Mocker) 
 def test_the_articles_usage(make_context: Any, requests_mock: Mocker) -> None:
     requests_mock.get(STATUS, **state("completed"))
     task = StatusEmulationOperator(task_id="wait", prev_task_id="start_it", poll_interval=10, max_retries=30)
+    task.deferrable = False
     with DAG("d") as dag:
         dag.add_task(task)
     assert task.execute(make_context(xcoms={("start_it", -1): {"value": "e1"}})) == "e1"
@@ -281,9 +276,11 @@ def test_in_a_mapped_group_the_start_is_the_sibling_of_the_same_map_index(
             operator_of(dag, "early")
             with TaskGroup("inner"):
                 operator_of(dag, "start")
-                task = StatusEmulationOperator(task_id="wait", prev_task_id="start")
-                elsewhere = StatusEmulationOperator(task_id="wait_early", prev_task_id="early")
-                by_full_id = StatusEmulationOperator(task_id="wait_full", prev_task_id="outer.inner.start")
+                task = StatusEmulationOperator(task_id="wait", prev_task_id="start", deferrable=False)
+                elsewhere = StatusEmulationOperator(task_id="wait_early", prev_task_id="early", deferrable=False)
+                by_full_id = StatusEmulationOperator(
+                    task_id="wait_full", prev_task_id="outer.inner.start", deferrable=False
+                )
     xcoms = {("start", 1): "wrong", ("outer.inner.start", 0): "wrong", ("outer.inner.start", 1): "e1"}
     xcoms |= {("outer.early", 1): "e1"}
     for one in (task, elsewhere, by_full_id):
@@ -296,7 +293,7 @@ def operator_of(dag: DAG, task_id: str) -> None:
 
 def test_a_mapped_wait_for_a_start_that_is_not_mapped(make_context: Any, requests_mock: Mocker) -> None:
     requests_mock.get(STATUS, **state("completed"))
-    task = operator(emulation_id=None, prev_task_id="start")
+    task = operator(emulation_id=None, prev_task_id="start", deferrable=False)
     assert task.execute(make_context(xcoms={("start", -1): "e1"}, map_index=4)) == "e1"
 
 

@@ -51,6 +51,14 @@ def two_tasks_running_on() -> None:
     start >> wait
 
 
+@dag(dag_id="polling", **OPTIONS)
+def polling() -> None:
+    """The wait keeps its worker."""
+    start = StartEmulatorOperator(task_id="start", **REQUEST)
+    wait = StatusEmulationOperator(task_id="wait", prev_task_id="start", deferrable=False, poll_interval=1)
+    start >> wait
+
+
 @dag(dag_id="one_task", **OPTIONS)
 def one_task() -> None:
     """Both in one."""
@@ -77,5 +85,6 @@ def races() -> None:
 
 two_tasks()
 two_tasks_running_on()
+polling()
 one_task()
 races()
