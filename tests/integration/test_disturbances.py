@@ -417,6 +417,7 @@ def test_the_api_server_goes_and_comes_back(start_run: StartRun, whole_stack: St
     assert run.ids == [run.returned("wait")]
 
 
+@whole
 def test_the_service_is_killed_and_comes_back(start_run: StartRun, whole_stack: Stack, door: Door) -> None:
     run = start_run(timeout=20)
     run.is_waited_for("wait")
@@ -431,7 +432,8 @@ def test_the_service_is_killed_and_comes_back(start_run: StartRun, whole_stack: 
 # The deadline.
 
 
-@pytest.mark.parametrize("dag_id", [pytest.param("two_tasks", marks=whole), "one_task"])
+@whole
+@pytest.mark.parametrize("dag_id", ["two_tasks", "one_task"])
 def test_the_wait_runs_out(dag_id: str, start_run: StartRun, door: Door) -> None:
     run = start_run(dag_id, wait_timeout=8)
     run.ends("failed")

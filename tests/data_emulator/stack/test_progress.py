@@ -31,7 +31,9 @@ def answers(request: httpx.Request) -> httpx.Response:
     if path == "/emulator/e-0/status":
         progress = {"records": 1234, "bytes": 1, "elapsed_s": 1.0, "records_per_s": 1.0, "percent": 50.0}
         status = {"global_status": "processing", "threads": {}}
-        body = {"id": "e-0", "status": status, "emulation_domain": "a", "emulator_sync": "kafka", "progress": progress}
+        lies = {"place": "kafka://as", "manifest": "/emulator/e-0/manifest"}
+        asked = {"emulation_domain": "a", "emulator_sync": "kafka"}
+        body = {"id": "e-0", "status": status, **asked, **lies, "progress": progress}
         return httpx.Response(200, json=body)
     return httpx.Response(404)
 

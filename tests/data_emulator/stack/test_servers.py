@@ -181,7 +181,7 @@ def test_airflow_needs_the_dags_of_a_clone(tmp_path: Path) -> None:
 
 
 def test_airflow_runs_by_the_same_python_and_not_by_what_a_user_has_set(tmp_path: Path) -> None:
-    command = make_airflow(tmp_path)._components[0].command()
+    command = make_airflow(tmp_path).components["scheduler"].command()
     assert command.argv[:3] == (sys.executable, "-m", "airflow")
     assert "AIRFLOW_" in command.cleared_prefixes
     assert command.env["AIRFLOW_HOME"] == str(tmp_path / "home")
