@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import threading
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
     from include.connection import ConnectionSettings
     from include.hooks.data_emulator import DataEmulatorHook
+
+#: A killed task's process has five seconds from the signal on. Until then the handler waits no longer than this.
+_HANDLER_WAITS_S = 1.0
 
 
 class EmulationLink(BaseOperatorLink):
@@ -89,6 +93,16 @@ class EmulationOperator(BaseOperator):
     def name_of(self, emulation_id: str) -> str:
         """The emulation for logs and errors."""
         return f"{self.emulation_label} ({emulation_id})" if self.emulation_label else emulation_id
+
+    def beside(self, cancel: Callable[[], object]) -> None:
+        """Cancel when the task is killed: in a thread, and not in the signal's handler.
+
+        The code that the signal has interrupted may be waiting for an answer of Airflow's, and hold what all other
+        questions to Airflow need until then: in the handler none would ever be answered.
+        """
+        thread = threading.Thread(target=cancel, name="on-kill")
+        thread.start()
+        thread.join(_HANDLER_WAITS_S)
 
     def cancel(self, emulation_id: str, *, attempts: int | None = None) -> bool | None:
         """Cancel an emulation; what is in the way is logged.

@@ -107,8 +107,8 @@ class EmulationWaitOperator(EmulationOperator):
 
     def on_kill(self) -> None:
         """Cancel the emulation that is being polled; while deferred, the trigger does it."""
-        if self._polled_id is not None and self.cancel_on_kill:
-            self.cancel(self._polled_id, attempts=1)
+        if (polled_id := self._polled_id) is not None and self.cancel_on_kill:
+            self.beside(lambda: self.cancel(polled_id, attempts=1))
 
     def wait_for(self, context: Context, emulation_id: str) -> Any:
         """Defer, or poll.

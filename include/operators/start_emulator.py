@@ -111,15 +111,17 @@ class StartEmulatorOperator(EmulationOperator):
 
     def on_kill(self) -> None:
         """Cancel what has been asked for, whether or not the answer came."""
-        if self._asked is None or not self.cancel_on_kill:
-            return
+        if (asked := self._asked) is not None and self.cancel_on_kill:
+            self.beside(lambda: self._cancel_asked(*asked))
+
+    def _cancel_asked(self, request: EmulationRequest, key: str) -> None:
         hook = self.hook()
         if not _can_cancel(hook):
             # Nor does such a service know the key: to ask again for the id would start another emulation.
             self.log.warning("The service cannot cancel: what this task may have started runs on")
             return
         try:
-            started = hook.find_or_start_emulation(*self._asked, attempts=1)
+            started = hook.find_or_start_emulation(request, key, attempts=1)
         except DataEmulatorError as error:
             self.log.warning("What this task may have started was not cancelled and runs on: %s", error)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,3 +36,10 @@ def running_task(store: FakeStore | None = None, **fields: Any) -> dict[str, Any
     """A context; ``fields`` are the task instance's."""
     context = {"ti": FakeTaskInstance(**fields), "outlet_events": OutletEventAccessors()}
     return context if store is None else {**context, "task_state_store": store}
+
+
+def until_killed() -> None:
+    """Wait for what a task does beside the code that its kill has interrupted."""
+    for thread in threading.enumerate():
+        if thread.name == "on-kill":
+            thread.join(30)

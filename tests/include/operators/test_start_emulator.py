@@ -12,7 +12,7 @@ from requests_mock.mocker import Mocker
 
 from include.exceptions import DataEmulatorConfigError, DataEmulatorRequestError, DataEmulatorUnavailableError
 from include.operators.start_emulator import StartEmulatorOperator
-from tests.include.running_task import FakeStore, running_task
+from tests.include.running_task import FakeStore, running_task, until_killed
 
 URL = "http://emulator:8000/emulator/"
 SIX: dict[str, Any] = {
@@ -181,6 +181,7 @@ def test_a_task_killed_before_the_answer_came_cancels_what_it_asked_for(
     requests_mock.post(URL, json=killed)
     with pytest.raises(KeyboardInterrupt):
         task.execute(running_task(store))
+    until_killed()
     assert service.cancelled == ["e0"]
 
     # The retry that follows a worker's end means an emulation that runs.

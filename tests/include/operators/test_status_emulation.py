@@ -21,7 +21,7 @@ from include.exceptions import (
 from include.operators.status_emulation import StatusEmulationOperator
 from include.triggers.emulation import EmulationTrigger
 from include.wire.status import EmulationState, EmulationStatus
-from tests.include.running_task import running_task
+from tests.include.running_task import running_task, until_killed
 
 EMULATION = "http://emulator:8000/emulator/e1"
 STATUS = f"{EMULATION}/status"
@@ -245,6 +245,7 @@ def test_killing_the_polling_task_cancels_the_emulation(
     requests_mock.delete(EMULATION, status_code=202)
     with pytest.raises(EmulationCancelledError):
         task.execute(make_context())
+    until_killed()
     deletes = [request for request in requests_mock.request_history if request.method == "DELETE"]
     assert len(deletes) == int(cancel_on_kill)
 
