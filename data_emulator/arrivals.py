@@ -53,19 +53,22 @@ class Arrivals:
         return await taken_in
 
     async def _serve(self) -> None:
-        while self._queue:
-            waiting = self._next()
-            results: Sequence[Emulation | Exception]
-            try:
-                # One message to the thread and one back, whatever their number: each makes the two wait for each other.
-                results = await asyncio.get_running_loop().run_in_executor(
-                    self._thread, self._take_in, [arrival for arrival, _ in waiting]
-                )
-            except Exception as error:
-                results = [error] * len(waiting)
-            for (_, taken_in), result in zip(waiting, results, strict=True):
-                _settle(taken_in, result)
-        self._serving = None
+        try:
+            while self._queue:
+                waiting = self._next()
+                results: Sequence[Emulation | Exception]
+                try:
+                    # One message to the thread and one back, whatever their number: each makes the two wait for each
+                    # other.
+                    results = await asyncio.get_running_loop().run_in_executor(
+                        self._thread, self._take_in, [arrival for arrival, _ in waiting]
+                    )
+                except Exception as error:
+                    results = [error] * len(waiting)
+                for (_, taken_in), result in zip(waiting, results, strict=True):
+                    _settle(taken_in, result)
+        finally:
+            self._serving = None
 
     def _next(self) -> list[tuple[Arrival, asyncio.Future[Emulation]]]:
         """Return those that have arrived, up to the first whose key is another's."""

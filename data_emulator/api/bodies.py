@@ -35,8 +35,7 @@ def created(emulation: Emulation) -> EmulationCreated:
 
 def status(emulation: Emulation) -> EmulationStatus:
     """Return where an emulation is. It has one part, `0`, where the original had several threads."""
-    destination = all_domains()[emulation.request.emulation_domain].destination
-    in_s3 = emulation.request.emulator_sync == "minio"
+    destination, in_s3 = _destination(emulation)
     return EmulationStatus(
         id=emulation.id,
         status=StatusDetail(global_status=emulation.state, threads={"0": _THREAD[emulation.state]}),
@@ -70,8 +69,7 @@ def _progress(emulation: Emulation) -> Progress:
 def manifest(emulation: Emulation, objects: list[ObjectWritten], partitions: list[PartitionWritten]) -> Manifest:
     """Return where an emulation's data lies."""
     request = emulation.request
-    destination = all_domains()[request.emulation_domain].destination
-    in_s3 = request.emulator_sync == "minio"
+    destination, in_s3 = _destination(emulation)
     parts: list[ObjectWritten | PartitionWritten] = [*objects, *partitions]
     return Manifest(
         id=emulation.id,
@@ -91,3 +89,9 @@ def manifest(emulation: Emulation, objects: list[ObjectWritten], partitions: lis
             partitions=len(partitions),
         ),
     )
+
+
+def _destination(emulation: Emulation) -> tuple[str, bool]:
+    """Return the name of the bucket or topic, and whether it is a bucket."""
+    request = emulation.request
+    return all_domains()[request.emulation_domain].destination, request.emulator_sync == "minio"

@@ -122,23 +122,21 @@ class EmulationWaitOperator(EmulationOperator):
         for key, url in self.link_urls.items():  # Airflow itself does so when the task has ended
             context["ti"].xcom_push(key=key, value=url)
         self.log.info("Waiting up to %g s for emulation %s", wait_s, self.name_of(emulation_id))
-        if not self.deferrable:
-            return self._poll(context, emulation_id, poll_interval_s, deadline)
+        if self.deferrable:
+            from include.triggers.emulation import EmulationTrigger
 
-        from include.triggers.emulation import EmulationTrigger
-
-        self.defer(
-            trigger=EmulationTrigger(
-                emulation_id=emulation_id,
-                poll_interval=poll_interval_s,
-                deadline=deadline,
-                cancel_on_kill=self.cancel_on_kill,
-                data_emulator_conn_id=self.data_emulator_conn_id,
-            ),
-            method_name="execute_complete",
-            timeout=timedelta(seconds=wait_s + _BACKSTOP_S),
-        )
-        raise AssertionError("unreachable: to defer is to raise")
+            self.defer(
+                trigger=EmulationTrigger(
+                    emulation_id=emulation_id,
+                    poll_interval=poll_interval_s,
+                    deadline=deadline,
+                    cancel_on_kill=self.cancel_on_kill,
+                    data_emulator_conn_id=self.data_emulator_conn_id,
+                ),
+                method_name="execute_complete",
+                timeout=timedelta(seconds=wait_s + _BACKSTOP_S),
+            )
+        return self._poll(context, emulation_id, poll_interval_s, deadline)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """The bucket or topic as the task's output; asked for by the OpenLineage provider, if that is installed."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import random
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable
@@ -18,7 +19,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from include.connection import ConnectionSettings
-from include.exceptions import DataEmulatorRequestError, EmulationNotFoundError
+from include.exceptions import DataEmulatorError, DataEmulatorRequestError, EmulationNotFoundError
 from include.hooks.data_emulator_async import DataEmulatorAsyncHook, DataEmulatorClient
 from include.wait_log import PROGRESS_EVERY_S
 from include.wire.answer import request_error
@@ -38,6 +39,8 @@ _NO_SUCH_ROUTE = (404, 405, 501)
 #: What a trigger hears: a status; a refusal, which is final; what is in the way just now; or, by None, that it is over.
 News = EmulationStatus | DataEmulatorRequestError | Exception | None
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -119,6 +122,8 @@ class SharedWait:
                 await asyncio.sleep(MIN_PAUSE_S)
             except Exception as error:
                 failures += 1
+                if failures == 1 and not isinstance(error, DataEmulatorError):
+                    log.exception("Connection %s: it is asked again, but this was not foreseen", self._conn_id)
                 self._in_trouble(error)
                 await asyncio.sleep(max(MIN_PAUSE_S, retry.wait_s(failures, error)))
 
