@@ -11,11 +11,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
-import threading
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from benchmarks.airflow_servers import ALL_EMULATIONS_DAG, BENCHMARK_DAGS, Servers, cpu_s, read_only, running_servers
@@ -65,6 +63,7 @@ def measure(emulations: int, *, duration_s: int, slots: int, rounds: int, heartb
     environment = {
         "AIRFLOW__CORE__PARALLELISM": str(slots),
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": str(heartbeat_s),
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",  # Airflow's default; the stack's is for a demo
         URL_VARIABLE: "{service_url}",
     }
     with running_servers(
@@ -127,14 +126,8 @@ def _run(api: AirflowApi, servers: Servers, dag_id: str) -> Run:
     run = Run()
     before = _components_cpu_s(servers)
     run_id = api.trigger(dag_id)
-    watch = _Watch(servers.airflow_database, dag_id, run_id, run)
-    watch.start()
-    try:
-        gives_up_at = time.monotonic() + _RUN_WITHIN_S
-        while api.run_state(dag_id, run_id) not in ("success", "failed") and time.monotonic() < gives_up_at:
-            time.sleep(1.0)
-    finally:
-        watch.stop()
+    with closing(read_only(servers.airflow_database)) as connection:
+        _watch(connection, dag_id, run_id, run)
     run.cpu_s = {name: value - before[name] for name, value in _components_cpu_s(servers).items()}
     with closing(read_only(servers.airflow_database)) as connection:
         (run.makespan_s,) = connection.execute(
@@ -152,41 +145,24 @@ def _components_cpu_s(servers: Servers) -> dict[str, float]:
     return {name: cpu_s(component.pid) for name, component in servers.airflow.components.items()}
 
 
-class _Watch:
-    """Looks again and again which task instances of a run are running, and adds up what it sees."""
-
-    def __init__(self, database: Path, dag_id: str, run_id: str, run: Run) -> None:
-        self._database = database
-        self._key = (dag_id, run_id)
-        self._run = run
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End."""
-        self._stopped.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        with closing(read_only(self._database)) as connection:
-            running: set[str] = set()
-            looked_at = time.monotonic()
-            while not self._stopped.wait(_LOOK_EVERY_S):
-                states = self._look(connection)
-                now, elapsed_s = time.monotonic(), time.monotonic() - looked_at
-                looked_at = now
-                now_running = {key for key, state in states if state == "running"}
-                self._run.slot_s += elapsed_s * len(now_running)
-                self._run.queued_s += elapsed_s * (len(states) - len(now_running))
-                self._run.legs += len(now_running - running)
-                running = now_running
-
-    def _look(self, connection: sqlite3.Connection) -> list[tuple[str, str]]:
-        return connection.execute(
+def _watch(connection: sqlite3.Connection, dag_id: str, run_id: str, run: Run) -> None:
+    """Look again and again which task instances of a run are running, add up what is seen, and return at its end."""
+    running: set[str] = set()
+    began = looked_at = time.monotonic()
+    state = "queued"
+    while state not in ("success", "failed") and time.monotonic() < began + _RUN_WITHIN_S:
+        time.sleep(_LOOK_EVERY_S)
+        (state,) = connection.execute(
+            "select state from dag_run where dag_id = ? and run_id = ?", (dag_id, run_id)
+        ).fetchone()
+        states = connection.execute(
             "select id, state from task_instance where dag_id = ? and run_id = ? and state in ('queued', 'running')",
-            self._key,
+            (dag_id, run_id),
         ).fetchall()
+        now, elapsed_s = time.monotonic(), time.monotonic() - looked_at
+        looked_at = now
+        now_running = {key for key, state_ in states if state_ == "running"}
+        run.slot_s += elapsed_s * len(now_running)
+        run.queued_s += elapsed_s * (len(states) - len(now_running))
+        run.legs += len(now_running - running)
+        running = now_running

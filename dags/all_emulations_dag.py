@@ -14,11 +14,9 @@ from airflow.sdk import Param, Variable, chain, dag, get_current_context, task, 
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.assets import EMULATIONS
-from include.domain_list import VARIABLE, parse_domain_list, with_overrides
 from include.operators.emulation_wait import RECEIPT_KEY
 from include.operators.start_emulator import StartEmulatorOperator
 from include.operators.status_emulation import StatusEmulationOperator
-from include.run_summary import domain_outcomes, totals
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +25,9 @@ POOL = "data_emulator"
 #: The service cancels an emulation for whose status nobody has asked for an hour: a triggerer may be away for as long,
 #: and what a deleted run left behind does not run for ever.
 ABANDON_AFTER_S = 3600
+
+#: As many as Airflow maps over: the pool limits how many tasks run, and not Airflow's 16 to a DAG.
+MAX_DOMAINS = 1024
 
 DOCS = """
 ### Production-like data for every domain
@@ -54,6 +55,7 @@ A domain that fails leaves the others running; `end` then names it and fails the
     schedule="@daily",
     start_date=datetime(2025, 1, 1, tzinfo=UTC),
     catchup=False,
+    max_active_tasks=MAX_DOMAINS,
     tags=["data-emulator", "lakehouse-lab"],
     default_args={"owner": "data-platform", "retries": 1, "retry_delay": timedelta(seconds=30)},
     params={
@@ -85,62 +87,33 @@ def all_emulations_dag() -> None:
     @task(retries=0)
     def get_domains() -> list[dict[str, Any]]:
         """Read and check the list of domains."""
+        # Here, and not above, since every task parses this file.
+        from include.domain_list import VARIABLE, parse_domain_list, with_overrides
+
         params = get_current_context()["params"]
         overrides = {name: params[name] for name in ("rate", "timeout", "seed")}
         return with_overrides(parse_domain_list(Variable.get(VARIABLE, default=None)), **overrides)
 
     @task_group
-    def emulate(
-        emulator_sync: str,
-        emulation_domain: str,
-        format_type: str,
-        sync_type: str,
-        max_chunk_size: int,
-        timeout: int,
-        rate: float | str | None,
-        max_records: int | None,
-        seed: int | None,
-        compression: str | None,
-        start_time: str | None,
-        end_time: str | None,
-        emulation_label: str,
-        poll_interval: float,
-        wait_timeout: float,
-    ) -> Any:
-        """Emulate one domain."""
-        # Both are in the pool. A wait comes before further starts, so that about as many emulations run as it has
-        # slots: a start that is done gives its slot to its wait.
+    def emulate(domain: dict[str, Any]) -> Any:
+        """Emulate one domain: an entry of the list, which has parameters of both operators."""
+        # Both are in the pool, with the same weight: Airflow then goes by the map index, so that a wait comes before
+        # the starts of further domains, and about as many emulations run as the pool has slots.
         start_emulation = StartEmulatorOperator(
             task_id="start",
-            emulator_sync=emulator_sync,
-            emulation_domain=emulation_domain,
-            format_type=format_type,
-            sync_type=sync_type,
-            max_chunk_size=max_chunk_size,
-            timeout=timeout,
-            rate=rate,
-            max_records=max_records,
-            seed=seed,
-            compression=compression,
-            start_time=start_time,
-            end_time=end_time,
+            arguments=domain,
             abandon_after=ABANDON_AFTER_S,
-            emulation_label=emulation_label,
             map_index_template="{{ task.emulation_label }}",
             pool=POOL,
-            priority_weight=1,
             weight_rule="absolute",
         )
         wait = StatusEmulationOperator(
             task_id="wait",
             prev_task_id="start",
-            poll_interval=poll_interval,
-            wait_timeout=wait_timeout,
-            emulation_label=emulation_label,
+            arguments=domain,
             map_index_template="{{ task.emulation_label }}",
             outlets=[EMULATIONS],
             pool=POOL,
-            priority_weight=2,
             weight_rule="absolute",
         )
         chain(start_emulation, wait)
@@ -149,6 +122,8 @@ def all_emulations_dag() -> None:
     @task(trigger_rule="all_done", retries=0)
     def end(domains: list[dict[str, Any]] | None) -> dict[str, Any]:
         """Sum up what became of each domain, and fail unless all completed."""
+        from include.run_summary import domain_outcomes, totals
+
         if domains is None:
             raise AirflowFailException("There is no list of domains: see the log of get_domains")
         ti = get_current_context()["ti"]
@@ -168,7 +143,7 @@ def all_emulations_dag() -> None:
         return summary
 
     domains = get_domains()
-    emulations = emulate.expand_kwargs(domains)
+    emulations = emulate.expand(domain=domains)
     ended = end(domains)  # type: ignore[arg-type]  # at parse time an XComArg stands in for the list
     chain(EmptyOperator(task_id="start"), domains, emulations, ended)
 

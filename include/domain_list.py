@@ -83,7 +83,7 @@ def parse_domain_list(text: str | None) -> list[dict[str, Any]]:
     """Read and check the list.
 
     :param text: the Variable's value; None if it is not set
-    :return: for each entry the keyword arguments of the DAG's mapped task group: the six fields of the request;
+    :return: for each entry the ``arguments`` of the operators that start and wait: the six fields of the request;
         those that are left to the service, as None, unless given; ``emulation_label``, which differs between entries;
         ``wait_timeout`` and ``poll_interval``, in seconds
     :raises DomainListError: naming everything that is wrong, entries counted from 0 as Airflow's map index is

@@ -23,7 +23,6 @@ from include.exceptions import (
     DataEmulatorConfigError,
     DataEmulatorConnectionError,
 )
-from include.hooks.connection_check import check_connection
 from include.wire.answer import Answer
 from include.wire.call import Call, cancel_call, manifest_call, start_call, status_call
 from include.wire.manifest import Manifest, parse_manifest
@@ -70,18 +69,23 @@ class DataEmulatorHook(HttpHook):
     def __init__(self, data_emulator_conn_id: str = DEFAULT_CONN_NAME) -> None:
         super().__init__(http_conn_id=data_emulator_conn_id)
         self.data_emulator_conn_id = data_emulator_conn_id
+        # The HTTP hook looks the connection up for each request. It may see neither the token nor our own fields.
+        self.get_connection = self._http_connection  # type: ignore[method-assign]
 
     @cached_property
     def settings(self) -> ConnectionSettings:
         """Our own fields of the connection."""
-        connection = super().get_connection(self.http_conn_id)
-        return ConnectionSettings.of(connection, connection.extra_dejson)
+        return ConnectionSettings.of(self._connection, self._connection.extra_dejson)
 
-    @classmethod
-    def get_connection(cls, conn_id: str) -> Connection:
-        """The connection as the HTTP hook may see it: without the token and our own fields."""
-        connection = super().get_connection(conn_id)
-        return plain_http_connection(connection, connection.extra_dejson)
+    @cached_property
+    def _connection(self) -> Connection:
+        """The connection, looked up once: that is a request to Airflow."""
+        return type(self).get_connection(self.http_conn_id)
+
+    def _http_connection(self, conn_id: str) -> Connection:
+        if conn_id != self.http_conn_id:
+            return type(self).get_connection(conn_id)
+        return plain_http_connection(self._connection, self._connection.extra_dejson)
 
     def start_emulation(self, request: EmulationRequest, idempotency_key: str | None) -> str:
         """Ask for an emulation.
@@ -134,6 +138,8 @@ class DataEmulatorHook(HttpHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Tell whether a Data Emulator Service can be used by this connection, or what is wrong and what to do."""
+        from include.hooks.connection_check import check_connection  # no task needs it
+
         try:
             return check_connection(self._send, self.url_from_endpoint(""), self.settings)
         except DataEmulatorConfigError as error:
@@ -165,12 +171,15 @@ class DataEmulatorHook(HttpHook):
             "timeout": (self.settings.connect_timeout_s, self.settings.read_timeout_s + call.held_s),
             "allow_redirects": False,  # a redirected POST would arrive as a GET
         }
-        asked = f"{call.method} {self.url_from_endpoint(call.path)}"
+
+        def asked() -> str:  # after the request: the HTTP hook has read the connection for the URL by then
+            return f"{call.method} {self.url_from_endpoint(call.path)}"
+
         try:
             response = self.run(call.path, headers=dict(call.headers), extra_options=options, json=call.json)
         except requests.RequestException as error:
-            raise DataEmulatorConnectionError(f"{asked} got no answer: {error}") from error
+            raise DataEmulatorConnectionError(f"{asked()} got no answer: {error}") from error
         except OSError as error:  # what requests says of a `verify` or `cert` that is not there
             raise DataEmulatorConfigError(f"Connection {self.http_conn_id!r}, its extra: {error}") from error
         text = response.content.decode(errors="replace")
-        return Answer(asked, response.status_code, response.headers, text, self.settings.retry.status_codes)
+        return Answer(asked(), response.status_code, response.headers, text, self.settings.retry.status_codes)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 
 from include.defaults import DEFAULT_CONN_NAME
-from include.exceptions import DataEmulatorError
+from include.exceptions import DataEmulatorConfigError, DataEmulatorError
 
 if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
@@ -42,27 +42,53 @@ class DataLink(EmulationLink):
 class EmulationOperator(BaseOperator):
     """Base of the operators that start emulations or wait for them.
 
+    :param arguments: any of the templated parameters by name, which then count instead of those given by themselves; a
+        value of None leaves that one as it is. For an argument of a mapped task group: a task fetches all that the
+        group is mapped over, once for every such argument that it uses, so this one mapping is cheaper than ten
+        values. Parameters of the other operators are passed over, so that a start and a wait can share a mapping
     :param cancel_on_kill: whether an emulation is cancelled once nobody waits for it any more
     :param emulation_label: what the log, errors, and a ``map_index_template`` that uses it, call the emulation
     :param data_emulator_conn_id: the Airflow connection
+    :raises DataEmulatorConfigError: when ``arguments`` has a name that no operator of emulations knows
     """
 
-    template_fields: Sequence[str] = ("emulation_label", "data_emulator_conn_id")
+    template_fields: Sequence[str] = ("arguments", "emulation_label", "data_emulator_conn_id")
     operator_extra_links: Collection[BaseOperatorLink] = (EmulationLink(),)
 
     def __init__(
         self,
         *,
+        arguments: Any = None,
         cancel_on_kill: bool = True,
         emulation_label: str | None = None,
         data_emulator_conn_id: str = DEFAULT_CONN_NAME,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.arguments = arguments
         self.cancel_on_kill = cancel_on_kill
         self.emulation_label = emulation_label
         self.data_emulator_conn_id = data_emulator_conn_id
         self.link_urls: dict[str, str] = {}
+
+    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
+        # Airflow calls this for mapped operators and for others.
+        super()._do_render_template_fields(parent, *args, **kwargs)
+        if parent is self and self.arguments is not None:
+            self._take(self.arguments)
+
+    def _take(self, arguments: Any) -> None:
+        from include.operators.run_emulation import RunEmulationOperator
+
+        if not isinstance(arguments, Mapping):
+            raise DataEmulatorConfigError(f"arguments must be a mapping of parameters, got {arguments!r}")
+        if unknown := set(arguments) - set(RunEmulationOperator.template_fields) - {"emulation_id", "prev_task_id"}:
+            raise DataEmulatorConfigError(f"arguments has unknown parameters: {', '.join(map(repr, sorted(unknown)))}")
+        # What Airflow stores and shows as rendered is what was given; each field costs a task milliseconds.
+        self.template_fields = tuple(name for name in self.template_fields if getattr(self, name) is not None)
+        for name in set(type(self).template_fields).intersection(arguments) - {"arguments"}:
+            if arguments[name] is not None:
+                setattr(self, name, arguments[name])
 
     # What follows is imported when it is needed. A DAG file is parsed every half minute and at the start of every task,
     # and the HTTP provider alone takes half a CPU second: that is more than all the rest of a task that only defers.

@@ -119,12 +119,12 @@ class EmulationWaitOperator(EmulationOperator):
         poll_interval_s, wait_s = self._poll_interval_s(), self._wait_s()
         deadline = time.time() + wait_s
         self._show_emulation(self.settings(), emulation_id)
-        for key, url in self.link_urls.items():  # Airflow itself does so when the task has ended
-            context["ti"].xcom_push(key=key, value=url)
         self.log.info("Waiting up to %g s for emulation %s", wait_s, self.name_of(emulation_id))
         if self.deferrable:
             from include.triggers.emulation import EmulationTrigger
 
+            # Airflow stores each link whenever the task's process ends, also those that are not known yet.
+            self.operator_extra_links = [each for each in self.operator_extra_links if each.xcom_key in self.link_urls]
             self.defer(
                 trigger=EmulationTrigger(
                     emulation_id=emulation_id,
@@ -161,6 +161,8 @@ class EmulationWaitOperator(EmulationOperator):
         from include.wait_log import WaitLog
 
         self._polled_id = emulation_id
+        for key, url in self.link_urls.items():  # Airflow itself does so when the task defers, or has ended
+            context["ti"].xcom_push(key=key, value=url)
         hook = self.hook()
         log = WaitLog(self.log, self.name_of(emulation_id))
         while True:

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from include.hooks.data_emulator import DataEmulatorHook
+    from include.idempotency import TaskMemory
     from include.wire.request import EmulationRequest
 
-_STORED = "emulation_id"
+_REQUIRED = ("emulator_sync", "emulation_domain", "format_type", "sync_type", "max_chunk_size", "timeout")
 _MAX_RESTARTS = 20
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 
@@ -23,9 +24,10 @@ _NOBODY = "00000000-0000-0000-0000-000000000000"
 class StartEmulatorOperator(EmulationOperator):
     """Ask the Data Emulator Service for an emulation; returns its id, which is in XCom then.
 
-    All parameters but ``cancel_on_kill`` are templated. A retry of the task finds the emulation that an earlier try
-    started; clearing the task starts a new one, and cancels the old one if it still runs
-    (:func:`include.idempotency.idempotency_key`). A task that is killed while it asks cancels what it may have started.
+    All parameters but ``cancel_on_kill`` are templated; the first six must be given, by themselves or in
+    ``arguments``. A retry of the task finds the emulation that an earlier try started; clearing the task starts a new
+    one, and cancels the old one if it still runs (:class:`include.idempotency.TaskMemory`). A task that is killed
+    while it asks cancels what it may have started.
 
     :param emulator_sync: the sink: ``minio`` (any S3 store) or ``kafka``
     :param emulation_domain: what to emulate, like ``user-profile``, ``device-log`` or ``transaction``
@@ -74,12 +76,12 @@ class StartEmulatorOperator(EmulationOperator):
     def __init__(
         self,
         *,
-        emulator_sync: str,
-        emulation_domain: str,
-        format_type: str,
-        sync_type: str,
-        max_chunk_size: int | str,
-        timeout: int | str,
+        emulator_sync: str | None = None,
+        emulation_domain: str | None = None,
+        format_type: str | None = None,
+        sync_type: str | None = None,
+        max_chunk_size: int | str | None = None,
+        timeout: int | str | None = None,
         rate: float | str | None = None,
         max_records: int | str | None = None,
         seed: int | str | None = None,
@@ -104,6 +106,8 @@ class StartEmulatorOperator(EmulationOperator):
         self.end_time = end_time
         self.abandon_after = abandon_after
         self._asked: tuple[EmulationRequest, str] | None = None
+        if self.arguments is None and (missing := [name for name in _REQUIRED if getattr(self, name) is None]):
+            raise ValueError(f"Task {self.task_id}: {', '.join(missing)} must be given, or arguments that have them")
 
     def execute(self, context: Context) -> Any:
         """Start the emulation and return its id."""
@@ -129,19 +133,19 @@ class StartEmulatorOperator(EmulationOperator):
 
     def start(self, context: Context) -> str:
         """Start the emulation, or find the one that an earlier try started, and return its id."""
-        from include.idempotency import idempotency_key
+        from include.idempotency import TaskMemory
         from include.wire.request import EmulationRequest
 
         request = EmulationRequest.from_arguments(vars(self))
         self.emulation_label = self.emulation_label or request.emulation_domain
         self.log.info("Starting emulation %s: %s", self.emulation_label, request.body())
-        hook = self.hook()
-        emulation_id = self._start(hook, request, idempotency_key(context))
+        hook, memory = self.hook(), TaskMemory(context)
+        emulation_id = self._start(hook, request, memory.idempotency_key())
         self.log.info("Emulation %s runs for %d s", self.name_of(emulation_id), request.timeout)
         if url := hook.settings.emulation_url(emulation_id):
             self.log.info("It is to be seen at %s", url)
             self.show_link(EmulationLink, url)
-        self._replace(context, emulation_id)
+        self._replace(context, memory, emulation_id)
         return emulation_id
 
     def _start(self, hook: DataEmulatorHook, request: EmulationRequest, key: str) -> str:
@@ -159,13 +163,10 @@ class StartEmulatorOperator(EmulationOperator):
             self.log.info("It was cancelled meanwhile; starting another")
         return started.emulation_id
 
-    def _replace(self, context: Context, emulation_id: str) -> None:
+    def _replace(self, context: Context, memory: TaskMemory, emulation_id: str) -> None:
         """Remember the emulation, and cancel the one that this task had started before it was cleared."""
-        store: Any = context.get("task_state_store")
-        if store is None:
-            return
-        previous = store.get(_STORED)
-        store.set(_STORED, emulation_id)
+        previous = memory.emulation_id
+        memory.remember(emulation_id)
         if previous and previous != emulation_id and self.cancel_on_kill:
             # First the new id, so that a task that waits for the old one, and hears of its end, finds the new one.
             context["ti"].xcom_push(key="return_value", value=emulation_id)

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from include.idempotency import idempotency_key
+from include.idempotency import TaskMemory
 from tests.include.running_task import FakeStore, running_task
 
 
 def key(store: FakeStore | None = None, **fields: Any) -> str:
-    return idempotency_key(running_task(store, **fields))  # type: ignore[arg-type]
+    return TaskMemory(running_task(store, **fields)).idempotency_key()  # type: ignore[arg-type]
 
 
 def test_a_retry_has_the_key_of_the_try_before_it() -> None:

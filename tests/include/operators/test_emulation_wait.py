@@ -147,11 +147,19 @@ def test_links_lead_to_the_emulation_and_to_its_data(sink: str, data_url: str) -
 
 
 def test_the_emulations_link_is_there_while_it_is_waited_for_and_when_it_has_failed(requests_mock: Mocker) -> None:
-    requests_mock.get(f"{URL}e1/status", json=status("processing"))
-    context = started()
+    def stored(task: BaseOperator) -> dict[str, str]:  # Airflow does so when the task defers, and when it has ended
+        links = task.operator_extra_links
+        return {link.xcom_key: link.get_link(task, ti_key=None) for link in links}  # type: ignore[arg-type]
+
+    task = wait()
     with pytest.raises(TaskDeferred):
-        wait().execute(context)
-    assert context["ti"].pushed == {"emulation_link": "https://emulator.example.com/emulator/e1/status"}
+        task.execute(started())
+    assert stored(task) == {"emulation_link": "https://emulator.example.com/emulator/e1/status"}
+
+    context = started()
+    requests_mock.get(f"{URL}e1/status", json=status("completed"))
+    wait(deferrable=False).execute(context)
+    assert context["ti"].pushed["emulation_link"] == "https://emulator.example.com/emulator/e1/status"
 
     task = wait()
     with pytest.raises(AirflowFailException):
