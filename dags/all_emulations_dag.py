@@ -129,8 +129,7 @@ def all_emulations_dag() -> None:
         ti = get_current_context()["ti"]
         start_task_id, wait_task_id = "emulate.start", "emulate.wait"
         states = ti.get_task_states(dag_id=ti.dag_id, task_ids=[start_task_id, wait_task_id], run_ids=[ti.run_id])
-        indexes = list(range(len(domains)))
-        receipts = ti.xcom_pull(task_ids=wait_task_id, key=RECEIPT_KEY, map_indexes=indexes) if indexes else []
+        receipts = ti.xcom_pull(task_ids=[wait_task_id], key=RECEIPT_KEY)  # by one request for all that there are
         outcomes = domain_outcomes(
             domains, states.get(ti.run_id, {}), receipts, start_task_id=start_task_id, wait_task_id=wait_task_id
         )

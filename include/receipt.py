@@ -27,6 +27,8 @@ class Receipt:
     :param bytes: likewise
     :param duration_s: how long it was emulated, None if the service does not tell
     :param manifest: the path of its manifest at the service, None from a service without manifests
+    :param label: what Airflow calls the emulation, which tells two of the same domain apart: the domain, unless the
+        task has a label
     """
 
     id: str
@@ -37,6 +39,7 @@ class Receipt:
     bytes: int | None = None
     duration_s: float | None = None
     manifest: str | None = None
+    label: str | None = None
 
     @property
     def bucket_and_prefix(self) -> tuple[str, str]:
@@ -86,15 +89,18 @@ class Receipt:
             value = data.get(name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, kinds) or value < 0):
                 problems.append(f"{name} must be {what} of at least 0, or null, got {value!r}")
-        if not isinstance(data.get("manifest"), str | None):
-            problems.append(f"manifest must be a string, or null, got {data['manifest']!r}")
+        problems += [
+            f"{name} must be a string, or null, got {data[name]!r}"
+            for name in ("manifest", "label")
+            if not isinstance(data.get(name), str | None)
+        ]
         if problems:
             raise ReceiptError("This is no receipt of an emulation: " + "; ".join(problems))
         values: dict[str, Any] = {field.name: data.get(field.name) for field in fields(cls)}
         return cls(**values)
 
     @classmethod
-    def of_status(cls, status: EmulationStatus) -> Receipt | None:
+    def of_status(cls, status: EmulationStatus, *, label: str | None = None) -> Receipt | None:
         """The receipt of a completed emulation; None if the service does not tell what was emulated, and where to."""
         if status.domain is None or status.sink is None or status.place is None:
             return None
@@ -108,6 +114,7 @@ class Receipt:
             told.bytes,
             told.elapsed_s,
             status.manifest,
+            label or status.domain,
         )
 
     @classmethod

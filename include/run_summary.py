@@ -35,13 +35,16 @@ def domain_outcomes(
 
     :param domains: as ``parse_domain_list`` gives them
     :param states: state by ``TASK_ID_MAPINDEX``, as ``get_task_states`` of a running task gives them for this run
-    :param receipts: of each entry, as :class:`include.receipt.Receipt` describes them, None where there is none
+    :param receipts: of the emulations that completed, in any order, as :class:`include.receipt.Receipt` describes them;
+        which entry one belongs to, its label says. Airflow's list of what is not there is ``[None]``
     :param start_task_id: the mapped task that starts a domain's emulation
     :param wait_task_id: the mapped task that waits for it
     """
     outcomes = []
-    for index, (domain, receipt) in enumerate(zip(domains, receipts, strict=True)):
+    by_label = {receipt["label"]: receipt for receipt in receipts if receipt is not None}
+    for index, domain in enumerate(domains):
         label = str(domain["emulation_label"])
+        receipt = by_label.get(label)
         start, wait = (states.get(f"{task_id}_{index}") for task_id in (start_task_id, wait_task_id))
         completed = wait == "success"
         what = f"did not complete (start: {start or 'no state'}, wait: {wait or 'no state'})"

@@ -22,13 +22,11 @@ from data_emulator.stack.server import Server
 
 _MIGRATION_TIMEOUT_S = 180
 # A cluster policy, which Airflow looks for in its home. `use_job_schedule = False` would stop asset events, too, from
-# starting runs.
+# starting runs. The first two imports are for the processes of tasks, which are copies of one that has them already:
+# they take a task a third of a CPU second, as long as all the rest of it.
 _LOCAL_SETTINGS = """\
 import airflow.providers.http.hooks.http
 import airflow.providers.standard.decorators.python
-import airflow.providers.standard.operators.empty
-import jinja2.ext
-import airflow.sdk.execution_time.cache
 from airflow.sdk import DAG
 from airflow.sdk.definitions.timetables.assets import AssetTriggeredTimetable
 

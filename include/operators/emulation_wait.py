@@ -198,7 +198,7 @@ class EmulationWaitOperator(EmulationOperator):
         from include.assets import EMULATIONS, emit
         from include.receipt import Receipt
 
-        self.receipt = receipt = Receipt.of_status(status)
+        self.receipt = receipt = Receipt.of_status(status, label=self.emulation_label)
         if receipt is None:
             self.log.info("The service does not tell where the data lies: there is no receipt, and no asset event")
             return

@@ -20,6 +20,7 @@ FULL = Receipt(
     bytes=50,
     duration_s=1.5,
     manifest="/emulator/e1/manifest",
+    label="profiles of today",
 )
 LEAST = Receipt(id="e1", domain="orders", sink="kafka", place="kafka://orders")
 
@@ -45,6 +46,7 @@ def test_what_may_be_none_may_be_missing_and_what_is_not_known_is_ignored() -> N
         ({"bytes": True}, "bytes must be a whole number of at least 0, or null, got True"),
         ({"duration_s": "1"}, "duration_s must be a number of at least 0, or null, got '1'"),
         ({"manifest": 1}, "manifest must be a string, or null, got 1"),
+        ({"label": 1}, "label must be a string, or null, got 1"),
     ],
 )
 def test_what_is_no_receipt_says_why(changes: dict[str, Any], message: str) -> None:

@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 import pytest
+from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from requests_mock.mocker import Mocker
 
@@ -42,6 +43,7 @@ RECEIPT = {
     "bytes": 9000,
     "duration_s": 30.1,
     "manifest": "/emulator/e1/manifest",
+    "label": "user-profile",
 }
 
 
@@ -228,7 +230,7 @@ def test_the_one_task_has_every_parameter_of_the_two() -> None:
     task = run(deferrable=False, poll_interval=3, wait_timeout=5, cancel_on_kill=False, rate=2, emulation_label="x")
     assert (task.deferrable, task.poll_interval, task.wait_timeout) == (False, 3, 5)
     assert (task.cancel_on_kill, task.rate, task.emulation_label) == (False, 2, "x")
-    with pytest.raises(TypeError, match="missing keyword argument 'timeout'"):
+    with pytest.raises(ValueError, match="Task run: timeout must be given, or arguments that have"):
         RunEmulationOperator(task_id="run", **{name: value for name, value in REQUEST.items() if name != "timeout"})
 
 

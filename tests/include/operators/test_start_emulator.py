@@ -11,7 +11,9 @@ from airflow.sdk.exceptions import AirflowFailException
 from requests_mock.mocker import Mocker
 
 from include.exceptions import DataEmulatorConfigError, DataEmulatorRequestError, DataEmulatorUnavailableError
+from include.operators.emulation import EmulationOperator
 from include.operators.start_emulator import StartEmulatorOperator
+from include.operators.status_emulation import StatusEmulationOperator
 from tests.include.running_task import FakeStore, running_task, until_killed
 
 URL = "http://emulator:8000/emulator/"
@@ -224,3 +226,60 @@ def test_the_link_leads_to_the_emulation(connect: Any, requests_mock: Mocker) ->
     url = "https://emulator.example.com/emulator/e0/status"
     (link,) = task.operator_extra_links
     assert link.get_link(task, ti_key=None) == url  # type: ignore[arg-type]
+
+
+# All arguments in one mapping, as a mapped task group hands them over.
+
+
+def render(task: EmulationOperator, **context: Any) -> None:
+    task.render_template_fields(context)  # type: ignore[arg-type]
+
+
+def test_arguments_can_come_in_one_mapping_that_is_known_when_the_task_runs(
+    connect: Any, make_context: Any, requests_mock: Mocker
+) -> None:
+    connect()
+    requests_mock.post(URL, status_code=201, json={"id": "e1"})
+    with DAG("d", render_template_as_native_obj=True):
+        task = StartEmulatorOperator(task_id="t", arguments="{{ entry }}", timeout=7, seed=3)
+    entry = {**SIX, "rate": 5, "seed": None, "poll_interval": 3, "emulation_label": "profiles"}
+    render(task, entry=entry)
+    task.execute(make_context())
+    assert requests_mock.last_request.json() == {**SIX, "rate": 5.0, "seed": 3}
+    assert task.emulation_label == "profiles"
+    assert set(task.template_fields) == {"arguments", "timeout", "seed", "data_emulator_conn_id"}, "what is shown"
+
+
+def test_a_wait_takes_its_own_out_of_the_same_mapping() -> None:
+    with DAG("d", render_template_as_native_obj=True):
+        task = StatusEmulationOperator(task_id="t", prev_task_id="start", arguments="{{ entry }}")
+    render(task, entry={**SIX, "poll_interval": 3, "wait_timeout": 90, "emulation_label": "profiles"})
+    assert (task.poll_interval, task.wait_timeout, task.emulation_label) == (3, 90, "profiles")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({**SIX, "tiemout": 3, "speed": 1}, "arguments has unknown parameters: 'speed', 'tiemout'"),
+        ("user-profile", "arguments must be a mapping of parameters, got 'user-profile'"),
+    ],
+)
+def test_arguments_that_cannot_be_used(arguments: Any, message: str) -> None:
+    with DAG("d"):
+        task = StartEmulatorOperator(task_id="t", arguments=arguments)
+    with pytest.raises(DataEmulatorConfigError, match=message):
+        render(task)
+
+
+def test_what_arguments_lack_is_named_when_the_task_runs(connect: Any, make_context: Any) -> None:
+    connect()
+    with DAG("d"):
+        task = StartEmulatorOperator(task_id="t", arguments={"emulation_domain": "orders"})
+    render(task)
+    with pytest.raises(DataEmulatorConfigError, match="emulator_sync must be a non-empty string, got None"):
+        task.execute(make_context())
+
+
+def test_what_is_given_nowhere_is_named_when_the_file_is_read() -> None:
+    with pytest.raises(ValueError, match="Task t: format_type, timeout must be given, or arguments that have them"):
+        StartEmulatorOperator(task_id="t", **{**SIX, "format_type": None, "timeout": None})
