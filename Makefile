@@ -7,6 +7,9 @@ INSTALLED := $(VENV)/.installed
 # What is installed later is pinned by the same lock, but not installed by everybody: PySpark alone has 450 MB.
 INSTALL := VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --constraint requirements.lock --editable
 
+# Each of the many programs that are started here would compile Airflow anew: 3 CPU seconds, and 0.3 for every task.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo up down test test-kafka test-spark test-disturbances test-unit bench-generate bench-kafka \
 	bench-s3 bench-concurrency bench-memory bench-kills bench-airflow check format lock clean

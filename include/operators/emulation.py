@@ -112,9 +112,12 @@ class EmulationOperator(BaseOperator):
         return ConnectionSettings.of(connection, connection.extra_dejson)
 
     def show_link(self, link: type[EmulationLink], url: str | None) -> None:
-        """Have Airflow show a link from the end of the task's process on."""
+        """Have Airflow show a link from the end of the task's process on, be that the end of the task or a deferral."""
         if url:
             self.link_urls[str(link.xcom_key)] = url
+        # Airflow stores each link of the task then, by a request each: those that are not known do not need it.
+        links = type(self).operator_extra_links
+        self.operator_extra_links = [each for each in links if each.xcom_key in self.link_urls]
 
     def name_of(self, emulation_id: str) -> str:
         """The emulation for logs and errors."""

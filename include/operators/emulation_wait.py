@@ -20,7 +20,6 @@ from include.operators.emulation import DataLink, EmulationLink, EmulationOperat
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from include.connection import ConnectionSettings
     from include.receipt import Receipt
     from include.wire.status import EmulationStatus
 
@@ -81,6 +80,7 @@ class EmulationWaitOperator(EmulationOperator):
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
         """Go on after the trigger's event, which :class:`include.triggers.emulation.EmulationTrigger` describes."""
+        self.operator_extra_links = []  # those that were known are stored, and would be replaced by nothing
         waited_for, emulation_id = event["emulation_id"], self.current_id(context, event["emulation_id"])
         if emulation_id != waited_for:
             self.log.info("Emulation %s was replaced by %s; waiting for that", waited_for, emulation_id)
@@ -89,7 +89,6 @@ class EmulationWaitOperator(EmulationOperator):
             from include.wire.status import EmulationStatus
 
             return self._conclude(context, EmulationStatus.from_dict(event["status"]))
-        self._show_emulation(self.settings(), emulation_id)
         if event["outcome"] == "refused":
             from include.wire.answer import request_error
 
@@ -118,13 +117,11 @@ class EmulationWaitOperator(EmulationOperator):
         """
         poll_interval_s, wait_s = self._poll_interval_s(), self._wait_s()
         deadline = time.time() + wait_s
-        self._show_emulation(self.settings(), emulation_id)
+        self.show_link(EmulationLink, self.settings().emulation_url(emulation_id))
         self.log.info("Waiting up to %g s for emulation %s", wait_s, self.name_of(emulation_id))
         if self.deferrable:
             from include.triggers.emulation import EmulationTrigger
 
-            # Airflow stores each link whenever the task's process ends, also those that are not known yet.
-            self.operator_extra_links = [each for each in self.operator_extra_links if each.xcom_key in self.link_urls]
             self.defer(
                 trigger=EmulationTrigger(
                     emulation_id=emulation_id,
@@ -144,9 +141,6 @@ class EmulationWaitOperator(EmulationOperator):
         from airflow.providers.openlineage.extractors import OperatorLineage
 
         return OperatorLineage(outputs=[Dataset(*self.receipt.lineage_name)] if self.receipt else [])
-
-    def _show_emulation(self, settings: ConnectionSettings, emulation_id: str) -> None:
-        self.show_link(EmulationLink, settings.emulation_url(emulation_id))
 
     def _poll_interval_s(self) -> float:
         return _seconds("poll_interval", self.poll_interval)
@@ -180,11 +174,9 @@ class EmulationWaitOperator(EmulationOperator):
         from include.wire.status import EmulationState
 
         name = self.name_of(status.emulation_id)
-        settings = self.settings()
-        self._show_emulation(settings, status.emulation_id)
         if status.state is EmulationState.COMPLETED:
             self.log.info("Emulation %s completed%s", name, f": {status.progress}" if status.progress else "")
-            self._leave_receipt(context, settings, status)
+            self._leave_receipt(context, status)
             return self.result(self.receipt, status.emulation_id)
         if status.state is EmulationState.FAILED:
             raise EmulationFailedError(f"Emulation {name} failed: {status.error or 'the service gives no reason'}")
@@ -193,7 +185,7 @@ class EmulationWaitOperator(EmulationOperator):
             "To run it again, clear the task that starts it together with this one"
         )
 
-    def _leave_receipt(self, context: Context, settings: ConnectionSettings, status: EmulationStatus) -> None:
+    def _leave_receipt(self, context: Context, status: EmulationStatus) -> None:
         """Leave the receipt of a completed emulation where others find it."""
         from include.assets import EMULATIONS, emit
         from include.receipt import Receipt
@@ -204,6 +196,7 @@ class EmulationWaitOperator(EmulationOperator):
             return
         self.log.info("Receipt: %s", receipt.as_dict())
         context["ti"].xcom_push(key=RECEIPT_KEY, value=receipt.as_dict())
+        settings = self.settings()
         data_url = (
             settings.bucket_url(*receipt.bucket_and_prefix)
             if receipt.sink == "s3"

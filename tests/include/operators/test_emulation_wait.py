@@ -16,7 +16,6 @@ from include.exceptions import (
     DataEmulatorConfigError,
     EmulationReplacedError,
 )
-from include.operators.emulation import DataLink, EmulationLink
 from include.operators.emulation_wait import EmulationWaitOperator
 from include.operators.run_emulation import RunEmulationOperator
 from include.operators.status_emulation import StatusEmulationOperator
@@ -133,6 +132,14 @@ def test_what_did_not_complete_gives_no_receipt_and_no_event(state: str) -> None
 
 # Links.
 
+EMULATION_URL = "https://emulator.example.com/emulator/e1/status"
+
+
+def store_links(task: BaseOperator, stored: dict[str, str]) -> None:
+    """What Airflow does whenever a task's process ends, be it that the task defers."""
+    for link in task.operator_extra_links:
+        stored[str(link.xcom_key)] = link.get_link(task, ti_key=None)  # type: ignore[arg-type]
+
 
 @pytest.mark.parametrize(
     ("sink", "data_url"),
@@ -141,33 +148,35 @@ def test_what_did_not_complete_gives_no_receipt_and_no_event(state: str) -> None
         ("kafka", "https://kafka.example.com/topics/user-profiles"),
     ],
 )
-def test_links_lead_to_the_emulation_and_to_its_data(sink: str, data_url: str) -> None:
-    task = wait()
-    task.execute_complete(started(), ended(sink=sink))
-    found = {link.name: link.get_link(task, ti_key=None) for link in task.operator_extra_links}  # type: ignore[arg-type]
-    assert found == {"Emulation": "https://emulator.example.com/emulator/e1/status", "Data": data_url}
-
-
-def test_the_emulations_link_is_there_while_it_is_waited_for_and_when_it_has_failed(requests_mock: Mocker) -> None:
-    def stored(task: BaseOperator) -> dict[str, str]:  # Airflow does so when the task defers, and when it has ended
-        links = task.operator_extra_links
-        return {link.xcom_key: link.get_link(task, ti_key=None) for link in links}  # type: ignore[arg-type]
-
+def test_links_lead_to_the_emulation_and_to_its_data(sink: str, data_url: str, requests_mock: Mocker) -> None:
+    requests_mock.get(f"{URL}e1/status", json=status("completed", sink=sink))
+    stored: dict[str, str] = {}
     task = wait()
     with pytest.raises(TaskDeferred):
         task.execute(started())
-    assert stored(task) == {"emulation_link": "https://emulator.example.com/emulator/e1/status"}
+    store_links(task, stored)
+    assert stored == {"emulation_link": EMULATION_URL}, "while it is waited for"
 
-    context = started()
-    requests_mock.get(f"{URL}e1/status", json=status("completed"))
-    wait(deferrable=False).execute(context)
-    assert context["ti"].pushed["emulation_link"] == "https://emulator.example.com/emulator/e1/status"
+    resumed = wait()
+    resumed.execute_complete(started(), ended(sink=sink))
+    store_links(resumed, stored)
+    assert stored == {"emulation_link": EMULATION_URL, "data_link": data_url}
 
+    context, polled = started(), wait(deferrable=False)
+    polled.execute(context)
+    assert context["ti"].pushed["emulation_link"] == EMULATION_URL, "while it is polled"
+    store_links(polled, at_once := {})
+    assert at_once == stored
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled"])
+def test_the_emulations_link_is_there_when_it_has_not_completed(state: str) -> None:
+    stored = {"emulation_link": EMULATION_URL}
     task = wait()
     with pytest.raises(AirflowFailException):
-        task.execute_complete(started(), ended("failed"))
-    assert EmulationLink().get_link(task, ti_key=None).endswith("/emulator/e1/status")  # type: ignore[arg-type]
-    assert DataLink().get_link(task, ti_key=None) == ""  # type: ignore[arg-type]
+        task.execute_complete(started(), ended(state))
+    store_links(task, stored)
+    assert stored == {"emulation_link": EMULATION_URL}
 
 
 # An emulation that was replaced while it was waited for: its start was cleared.
