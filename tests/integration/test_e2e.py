@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 
+import httpx
 import pytest
 
 from data_emulator.stack.airflow_api import AirflowApi, TaskInstance
@@ -18,6 +19,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 START, WAIT = "emulate.start", "emulate.wait"
 RUN_TIMEOUT_S = 180
+POOL = "data_emulator"
 
 PROFILES = {"emulation_domain": "user-profile", "emulator_sync": "minio", "timeout": 5, "rate": 500}
 LOGS = {"emulation_domain": "device-log", "emulator_sync": "kafka", "timeout": 5, "rate": 500}
@@ -91,6 +93,30 @@ def test_a_run_emulates_every_domain_and_a_domain_added_to_the_variable_runs_nex
         assert found.problems == ()
         assert found.counted.records > 0
     assert len({found.manifest.id for found in receipts}) == 5
+
+
+@pytest.fixture
+def one_slot(airflow: AirflowApi) -> Iterator[None]:
+    """The pool of emulations with a single slot."""
+    found = airflow.request("GET", f"/pools/{POOL}")
+    pool = {"pool": POOL, "slots": found["slots"], "include_deferred": found["include_deferred"]}
+    airflow.request("PATCH", f"/pools/{POOL}", {**pool, "slots": 1})
+    yield
+    airflow.request("PATCH", f"/pools/{POOL}", pool)
+
+
+@pytest.mark.usefixtures("one_slot")
+def test_no_more_emulations_run_at_a_time_than_the_pool_allows(airflow: AirflowApi, stack: Addresses) -> None:
+    entries = [{**PROFILES, "timeout": 3, "rate": 5, "label": f"profiles {number}"} for number in range(3)]
+    run_id = trigger(airflow, entries)
+    at_a_time = []
+    while airflow.run_state(DAG_ID, run_id) not in ("success", "failed"):
+        running = httpx.get(f"{stack.service_url}/emulator/", params={"status": "processing"}, timeout=10).json()
+        at_a_time.append(running["total"])
+        time.sleep(0.1)
+    assert states(airflow, run_id, WAIT) == {str(entry["label"]): "success" for entry in entries}
+    # A start that is done leaves its slot to its own wait, unless the start of the next domain is quicker.
+    assert max(at_a_time) in (1, 2)
 
 
 def test_the_manual_runs_are_the_only_ones(airflow: AirflowApi) -> None:
