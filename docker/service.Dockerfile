@@ -7,9 +7,9 @@ COPY setup.cfg pyproject.toml requirements.lock README.md LICENSE ./
 RUN python -m pip install --quiet --no-cache-dir "$(grep '^uv==' requirements.lock)"
 RUN python -m venv --without-pip /opt/venv
 # First what changes seldom: the extra `service`, in the versions of the lock.
-RUN uv pip install --python /opt/venv --constraint requirements.lock --requirement setup.cfg --extra service
+RUN uv pip install --compile-bytecode --python /opt/venv --constraint requirements.lock --requirement setup.cfg --extra service
 COPY data_emulator/ data_emulator/
-RUN uv pip install --python /opt/venv --no-deps .
+RUN uv pip install --compile-bytecode --python /opt/venv --no-deps .
 
 FROM python:3.12-slim
 RUN useradd --system --uid 10001 --no-create-home data-emulator \
