@@ -70,7 +70,7 @@ class DataEmulatorHook(HttpHook):
         super().__init__(http_conn_id=data_emulator_conn_id)
         self.data_emulator_conn_id = data_emulator_conn_id
         # The HTTP hook looks the connection up for each request. It may see neither the token nor our own fields.
-        self.get_connection = self._http_connection  # type: ignore[method-assign]
+        self.get_connection = lambda conn_id: self._http_connection  # type: ignore[method-assign]
 
     @cached_property
     def settings(self) -> ConnectionSettings:
@@ -82,9 +82,8 @@ class DataEmulatorHook(HttpHook):
         """The connection, looked up once: that is a request to Airflow."""
         return type(self).get_connection(self.http_conn_id)
 
-    def _http_connection(self, conn_id: str) -> Connection:
-        if conn_id != self.http_conn_id:
-            return type(self).get_connection(conn_id)
+    @property
+    def _http_connection(self) -> Connection:
         return plain_http_connection(self._connection, self._connection.extra_dejson)
 
     def start_emulation(self, request: EmulationRequest, idempotency_key: str | None) -> str:

@@ -91,7 +91,7 @@ class EmulationOperator(BaseOperator):
                 setattr(self, name, arguments[name])
 
     # What follows is imported when it is needed. A DAG file is parsed every half minute and at the start of every task,
-    # and the HTTP provider alone takes half a CPU second: that is more than all the rest of a task that only defers.
+    # and the HTTP provider alone takes a third of a CPU second: as much as all the rest of a task that only defers.
 
     def hook(self) -> DataEmulatorHook:
         """A new hook for the connection."""
