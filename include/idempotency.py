@@ -24,7 +24,8 @@ class TaskMemory:
     def __init__(self, context: Context) -> None:
         self._ti = context["ti"]
         self._store: Any = context.get("task_state_store")
-        kept: Any = None if self._store is None else self._store.get(_STORED)
+        # Airflow counts tries on over retries and clears: in the first one there is nothing yet to ask for.
+        kept: Any = None if self._store is None or self._ti.try_number == 1 else self._store.get(_STORED)
         self._kept: dict[str, str] = dict(kept or {})
 
     @property

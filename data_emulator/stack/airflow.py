@@ -7,9 +7,11 @@ process by process.
 import base64
 import configparser
 import secrets
+import sqlite3
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from io import StringIO
 from pathlib import Path
 
@@ -22,11 +24,13 @@ from data_emulator.stack.server import Server
 
 _MIGRATION_TIMEOUT_S = 180
 # A cluster policy, which Airflow looks for in its home. `use_job_schedule = False` would stop asset events, too, from
-# starting runs. The first two imports are for the processes of tasks, which are copies of one that has them already:
+# starting runs. The first four imports are for the processes of tasks, which are copies of one that has them already:
 # they take a task a third of a CPU second, as long as all the rest of it.
 _LOCAL_SETTINGS = """\
 import airflow.providers.http.hooks.http
 import airflow.providers.standard.decorators.python
+import airflow.sdk.definitions.decorators
+import jinja2.ext
 from airflow.sdk import DAG
 from airflow.sdk.definitions.timetables.assets import AssetTriggeredTimetable
 
@@ -87,6 +91,7 @@ class Airflow:
         self._supervisor = supervisor
         self._project_dir = project_dir
         self._home = home
+        self._database = home / "airflow.db"
         self._log_dir = log_dir
         self._scheduled = scheduled
         self.port = port
@@ -112,6 +117,10 @@ class Airflow:
         else:
             write_private(local_settings_path, _LOCAL_SETTINGS)
         self._supervisor.run(self.command("db", "migrate"), timeout_s=_MIGRATION_TIMEOUT_S)
+        # Four processes share the database. In this mode, which the file keeps, readers and the writer do not wait for
+        # each other (https://sqlite.org/wal.html).
+        with closing(sqlite3.connect(self._database)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
 
     def start(self) -> None:
         """Start the four processes on the migrated database, and return when all are healthy.
@@ -155,7 +164,7 @@ class Airflow:
                 "execution_api_server_url": f"{self.url}/execution/",
                 "fernet_key": self._secret("core", "fernet_key"),
             },
-            "database": {"sql_alchemy_conn": f"sqlite:///{self._home / 'airflow.db'}"},
+            "database": {"sql_alchemy_conn": f"sqlite:///{self._database}"},
             "logging": {"base_log_folder": self._home / "logs"},
             "api": {
                 "base_url": self.url,

@@ -10,11 +10,14 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 
 
 class FakeTaskInstance(SimpleNamespace):
-    """What the operators use of a running task instance; ``xcoms`` maps (task id, map index) to a value."""
+    """What the operators use of a running task instance; ``xcoms`` maps (task id, map index) to a value.
+
+    It has one retry. A clear raises both numbers, as Airflow does: after the first try to 2.
+    """
 
     def __init__(self, xcoms: dict[tuple[str, int], Any] | None = None, **fields: Any) -> None:
         identity = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1, "max_tries": 1}
-        super().__init__(**{**identity, **fields})
+        super().__init__(**{**identity, "try_number": fields.get("max_tries", 1), **fields})
         self._xcoms = xcoms or {}
         self.pushed: dict[str, Any] = {}
 
@@ -27,6 +30,14 @@ class FakeTaskInstance(SimpleNamespace):
 
 class FakeStore(dict[str, Any]):
     """The task state store: Airflow keeps it over retries and clears."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looked_up: list[str] = []
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.looked_up.append(key)
+        return super().get(key, default)
 
     def set(self, key: str, value: Any) -> None:
         self[key] = value

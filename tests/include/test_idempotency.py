@@ -29,6 +29,14 @@ def test_the_same_run_of_another_airflow_or_made_again_has_a_key_of_its_own() ->
     assert key(FakeStore()) != key(FakeStore())
 
 
+def test_a_first_try_has_nothing_to_look_up() -> None:
+    store = FakeStore()
+    key(store, try_number=1)
+    assert store.looked_up == []
+    TaskMemory(running_task(store, try_number=2))  # type: ignore[arg-type]
+    assert store.looked_up == ["emulation"]
+
+
 @pytest.mark.parametrize("run_id", ["manuell für alle", "line\nbreak", "x" * 250])
 def test_a_key_always_fits_into_a_header(run_id: str) -> None:
     long = key(run_id=run_id)

@@ -3,8 +3,10 @@
 import configparser
 import os
 import runpy
+import sqlite3
 import stat
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -158,6 +160,15 @@ def test_without_schedules_a_cluster_policy_leaves_only_those_by_assets(
     airflow._scheduled = True
     airflow.migrate()
     assert not path.exists()
+
+
+def test_airflows_processes_do_not_wait_for_each_other_to_read_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Supervisor, "run", lambda *arguments, **options: None)
+    make_airflow(tmp_path).migrate()
+    with closing(sqlite3.connect(tmp_path / "home" / "airflow.db")) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_airflow_paths_may_have_percent_signs(tmp_path: Path) -> None:
