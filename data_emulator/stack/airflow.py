@@ -172,6 +172,8 @@ class Airflow:
                 "secret_key": self._secret("api", "secret_key"),
             },
             "api_auth": {"jwt_secret": self._secret("api_auth", "jwt_secret")},
+            # A task follows upon another at once, and not up to a second later.
+            "scheduler": {"scheduler_idle_sleep_time": 0.25},
             # A new or changed DAG file shows within seconds, as one who edits it expects.
             "dag_processor": {"refresh_interval": 5, "min_file_process_interval": 5, "parsing_processes": 1},
             "usage_data_collection": {"enabled": False},
