@@ -10,6 +10,7 @@ from airflow.sdk import BaseOperator, BaseOperatorLink
 
 from include.defaults import DEFAULT_CONN_NAME
 from include.exceptions import DataEmulatorConfigError, DataEmulatorError
+from include.operators import parameters
 
 if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
@@ -52,7 +53,7 @@ class EmulationOperator(BaseOperator):
     :raises DataEmulatorConfigError: when ``arguments`` has a name that no operator of emulations knows
     """
 
-    template_fields: Sequence[str] = ("arguments", "emulation_label", "data_emulator_conn_id")
+    template_fields: Sequence[str] = parameters.COMMON
     operator_extra_links: Collection[BaseOperatorLink] = (EmulationLink(),)
 
     def __init__(
@@ -78,11 +79,10 @@ class EmulationOperator(BaseOperator):
             self._take(self.arguments)
 
     def _take(self, arguments: Any) -> None:
-        from include.operators.run_emulation import RunEmulationOperator
-
         if not isinstance(arguments, Mapping):
             raise DataEmulatorConfigError(f"arguments must be a mapping of parameters, got {arguments!r}")
-        if unknown := set(arguments) - set(RunEmulationOperator.template_fields) - {"emulation_id", "prev_task_id"}:
+        known = {*parameters.COMMON, *parameters.START, *parameters.WAIT, *parameters.WAITED_FOR}
+        if unknown := set(arguments) - known:
             raise DataEmulatorConfigError(f"arguments has unknown parameters: {', '.join(map(repr, sorted(unknown)))}")
         # What Airflow stores and shows as rendered is what was given; each field costs a task milliseconds.
         self.template_fields = tuple(name for name in self.template_fields if getattr(self, name) is not None)

@@ -15,6 +15,7 @@ from include.exceptions import (
     EmulationFailedError,
     EmulationTimeoutError,
 )
+from include.operators import parameters
 from include.operators.emulation import DataLink, EmulationLink, EmulationOperator
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class EmulationWaitOperator(EmulationOperator):
         for which Airflow's retries are used
     """
 
-    template_fields: Sequence[str] = ("poll_interval", "wait_timeout", *EmulationOperator.template_fields)
+    template_fields: Sequence[str] = (*parameters.WAIT, *parameters.COMMON)
     operator_extra_links: Collection[BaseOperatorLink] = (EmulationLink(), DataLink())
 
     def __init__(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from include.operators import parameters
 from include.operators.emulation_wait import EmulationWaitOperator
 from include.operators.start_emulator import StartEmulatorOperator
 
@@ -25,9 +26,7 @@ class RunEmulationOperator(StartEmulatorOperator, EmulationWaitOperator):
     :param kwargs: as for :class:`StartEmulatorOperator` and :class:`EmulationWaitOperator`, and what they raise
     """
 
-    template_fields: Sequence[str] = tuple(
-        dict.fromkeys((*StartEmulatorOperator.template_fields, *EmulationWaitOperator.template_fields))
-    )
+    template_fields: Sequence[str] = (*parameters.START, *parameters.WAIT, *parameters.COMMON)
     operator_extra_links = EmulationWaitOperator.operator_extra_links
 
     def __init__(self, **kwargs: Any) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from include.exceptions import DataEmulatorError
+from include.operators import parameters
 from include.operators.emulation import EmulationLink, EmulationOperator
 
 if TYPE_CHECKING:
@@ -56,22 +57,7 @@ class StartEmulatorOperator(EmulationOperator):
     :raises DataEmulatorUnavailableError: when the service cannot be reached or cannot answer just now
     """
 
-    template_fields: Sequence[str] = (
-        "emulator_sync",
-        "emulation_domain",
-        "format_type",
-        "sync_type",
-        "max_chunk_size",
-        "timeout",
-        "rate",
-        "max_records",
-        "seed",
-        "compression",
-        "start_time",
-        "end_time",
-        "abandon_after",
-        *EmulationOperator.template_fields,
-    )
+    template_fields: Sequence[str] = (*parameters.START, *parameters.COMMON)
 
     def __init__(
         self,

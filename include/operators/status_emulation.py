@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from include.exceptions import DataEmulatorAnswerError, DataEmulatorConfigError, EmulationReplacedError
+from include.operators import parameters
 from include.operators.emulation_wait import EmulationWaitOperator
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class StatusEmulationOperator(EmulationWaitOperator):
     :raises DataEmulatorConfigError: also when there is no usable id
     """
 
-    template_fields: Sequence[str] = ("emulation_id", "prev_task_id", *EmulationWaitOperator.template_fields)
+    template_fields: Sequence[str] = (*parameters.WAITED_FOR, *parameters.WAIT, *parameters.COMMON)
 
     def __init__(self, *, emulation_id: Any = None, prev_task_id: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
