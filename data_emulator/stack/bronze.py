@@ -29,9 +29,14 @@ class BronzeRun:
 
 
 def bronze_runs(airflow: AirflowApi, emulation_ids: Sequence[str]) -> list[BronzeRun]:
-    """Return the runs that these emulations started, the oldest first. Raises the errors of AirflowApi."""
+    """Return the runs that these emulations started, the oldest first, once they have begun to run.
+
+    Raises the errors of AirflowApi.
+    """
     found = []
     for run in airflow.runs(DAG_ID):
+        if run["state"] == "queued":
+            continue  # Airflow 3.3.2 answers with an internal error when it is asked for the events of such a run
         ids = tuple(str(extra.get("id")) for extra in airflow.run_events(DAG_ID, run["dag_run_id"]))
         if set(ids).isdisjoint(emulation_ids):
             continue

@@ -82,6 +82,7 @@ def test_each_domain_that_completed_starts_one_run_and_a_failed_one_none(airflow
         assert {row["emulation_id"] for row in rows} == {emulation_id}
         assert len({(row["source"], row["position"]) for row in rows}) == len(rows)
     assert "no-such-domain" not in {run["partition_key"] for run in airflow.runs(bronze.DAG_ID)}
+    assert {run["state"] for run in airflow.runs(bronze.DAG_ID)} == {"success"}
     assert bronze_runs(airflow, [airflow.return_value(DAG_ID, run_id, START, 4)]) == []
 
 
@@ -121,6 +122,7 @@ def test_what_completes_while_the_dag_is_paused_is_caught_up_with_by_hand(
     wait_until(lambda: airflow.run_state(bronze.DAG_ID, by_hand) in ("success", "failed"))
 
     assert airflow.run_state(bronze.DAG_ID, by_hand) == "success"
+    assert "queued" not in {run["state"] for run in airflow.runs(bronze.DAG_ID)}
     assert bronze_runs(airflow, [emulation_id]) == [], "the event came while the DAG was paused"
     assert [task.label for task in ingest_tasks(airflow, by_hand)] == [emulation_id]
     counted = receipt(airflow, stack, run_id, 0).counted.records

@@ -53,6 +53,8 @@ class FakeAirflow:
             return httpx.Response(200, json={"dag_runs": entries[::-1]})
         run = self.runs[path.split("/")[4]]
         if path.endswith("/upstreamAssetEvents"):
+            if run["state"] == "queued":
+                return httpx.Response(500)  # as Airflow 3.3.2 does
             return httpx.Response(200, json={"asset_events": [{"extra": {"id": each}} for each in run["ids"]]})
         if path.endswith("/taskInstances"):
             entries = [
@@ -113,6 +115,7 @@ def test_the_runs_that_emulations_started(fake: FakeAirflow, airflow: AirflowApi
         "done": {"key": "a", "state": "success", "ids": ["e1"], "ingest": {"e1": "success"}},
         "wrong": {"key": "b", "state": "failed", "ids": ["e2"], "ingest": {"e2": "failed"}},
         "going": {"key": "c", "state": "running", "ids": ["e3"], "ingest": {"e3": "running"}},
+        "waiting": {"key": "d", "state": "queued", "ids": ["e4"], "ingest": {}},
     }
     said: list[str] = []
     runs = wait_for_bronze(airflow, ["e1", "e2", "e3"], timeout_s=0, say=said.append)
