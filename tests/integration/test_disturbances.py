@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psutil
 import pytest
 
 from data_emulator.stack.airflow_api import AirflowApi, AirflowApiError
@@ -22,6 +23,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 whole = pytest.mark.disturbance
 
 PATIENCE_S = 180
+#: Airflow's `[scheduler] task_instance_heartbeat_timeout` is 300 s.
+HEARTBEAT_MISSED_WITHIN_S = 420
 CONNECTION = "data_emulator_default"
 
 
@@ -151,6 +154,23 @@ def test_the_worker_dies_after_the_start_was_sent(dag_id: str, task_id: str, sta
         wait_until(lambda: run.task(task_id)["try_number"] == 2)
     run.ends("success")
     assert len(run.ids) == 1
+    ends_as(door, run.ids[0], "completed")
+
+
+@whole
+def test_the_worker_dies_with_its_supervisor_after_the_start_was_sent(start_run: StartRun, door: Door) -> None:
+    with door.holding_starts():
+        run = start_run(timeout=20)
+        wait_until(door.holds.is_set)
+        task = psutil.Process(run.task("start")["pid"])
+        supervisor = task.parent()
+        assert supervisor is not None
+        supervisor.kill()
+        task.kill()
+    wait_until(lambda: run.task("start")["try_number"] == 2, HEARTBEAT_MISSED_WITHIN_S)
+    run.ends("success")
+    assert len(run.ids) == 1
+    assert run.ids == [run.returned("wait")]
     ends_as(door, run.ids[0], "completed")
 
 
