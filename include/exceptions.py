@@ -7,6 +7,7 @@
         ├── DataEmulatorUnavailableError    passing: 429, 503 and the like           may be tried again
         │   ├── DataEmulatorConnectionError no answer: refused, reset, timed out     may be tried again
         │   └── DataEmulatorAnswerError     an answer that cannot be understood      may be tried again
+        ├── AirflowUnavailableError         a Variable or connection cannot be read just now  may be tried again
         ├── StorageUnavailableError         S3 or Kafka does not answer just now              may be tried again
         ├── EmulationReplacedError          the task that started it is being run again       may be tried again
         ├── DataEmulatorConfigError         a connection field or an argument is wrong        permanent
@@ -50,6 +51,10 @@ class DataEmulatorConnectionError(DataEmulatorUnavailableError):
 
 class DataEmulatorAnswerError(DataEmulatorUnavailableError):
     """An answer came, but not one that a Data Emulator Service gives: cut off, not JSON, or without its fields."""
+
+
+class AirflowUnavailableError(DataEmulatorError):
+    """Airflow, or a secrets backend, cannot say just now what a Variable or a connection is."""
 
 
 class StorageUnavailableError(DataEmulatorError):

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow.sdk import Connection
-from airflow.sdk.exceptions import AirflowNotFoundException
 
 from include.exceptions import DataEmulatorConfigError
+from include.variables import read_connection
 
 S3_CONN_ID = "data_emulator_s3"
 KAFKA_CONN_ID = "data_emulator_kafka"
@@ -79,10 +79,9 @@ def kafka_config(conn_id: str = KAFKA_CONN_ID) -> dict[str, Any]:
 
 
 def _connection(conn_id: str, what: str) -> Connection:
-    try:
-        connection: Connection = Connection.get(conn_id)
-    except AirflowNotFoundException:
-        raise DataEmulatorConfigError(f"There is no connection {conn_id!r}: create it, {what}") from None
+    connection = read_connection(conn_id)
+    if connection is None:
+        raise DataEmulatorConfigError(f"There is no connection {conn_id!r}: create it, {what}")
     return connection
 
 

@@ -6,13 +6,14 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from airflow.sdk import Context, Variable
+from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowRuntimeError
 
 from include.assets import EMULATIONS
 from include.bronze.ingest import is_ingested
-from include.exceptions import DataEmulatorError, ReceiptError
+from include.exceptions import DataEmulatorConfigError, DataEmulatorError, ReceiptError
 from include.receipt import Receipt
+from include.variables import read_variable
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +25,17 @@ _MISSED_AT_MOST = 1000
 
 
 def bronze_bucket() -> str:
-    """The bucket of the bronze tables: the Variable ``bronze_bucket``, or ``bronze``."""
-    return str(Variable.get(BUCKET_VARIABLE, default=None) or DEFAULT_BUCKET)
+    """Return the bucket of the bronze tables: the Variable ``bronze_bucket``, or ``bronze`` if that is not set.
+
+    :raises DataEmulatorConfigError: when the Variable is empty
+    :raises AirflowUnavailableError: when the Variable cannot be read just now
+    """
+    bucket = read_variable(BUCKET_VARIABLE)
+    if bucket is None:
+        return DEFAULT_BUCKET
+    if not bucket.strip():
+        raise DataEmulatorConfigError(f"Variable {BUCKET_VARIABLE!r} is empty: set it to a bucket's name, or delete it")
+    return bucket.strip()
 
 
 def receipts_of_run(context: Context, bucket: str) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from airflow.sdk.execution_time.comms import ErrorResponse
 from include.assets import EMULATIONS
 from include.bronze import run as run_module
 from include.bronze.run import DEFAULT_BUCKET, bronze_bucket, receipts_of_run
-from include.exceptions import DataEmulatorError
+from include.exceptions import DataEmulatorConfigError, DataEmulatorError
 from include.receipt import Receipt
 
 
@@ -93,7 +93,13 @@ def test_events_that_airflow_does_not_list_are_asked_for_again_later() -> None:
         receipts_of_run(unlisted, "bronze")
 
 
-@pytest.mark.parametrize(("value", "bucket"), [(None, DEFAULT_BUCKET), ("", DEFAULT_BUCKET), ("raw", "raw")])
+def test_an_empty_bucket_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_BRONZE_BUCKET", " ")
+    with pytest.raises(DataEmulatorConfigError, match="Variable 'bronze_bucket' is empty"):
+        bronze_bucket()
+
+
+@pytest.mark.parametrize(("value", "bucket"), [(None, DEFAULT_BUCKET), ("raw", "raw"), (" raw\n", "raw")])
 def test_the_bucket(value: str | None, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AIRFLOW_VAR_BRONZE_BUCKET", raising=False)
     if value is not None:
