@@ -103,7 +103,7 @@ def all_emulations_dag() -> None:
             task_id="start",
             arguments=domain,
             abandon_after=ABANDON_AFTER_S,
-            map_index_template="{{ task.emulation_label }}",
+            map_index_template="{{ task.arguments.emulation_label }}",
             pool=POOL,
             weight_rule="absolute",
         )
@@ -111,7 +111,7 @@ def all_emulations_dag() -> None:
             task_id="wait",
             prev_task_id="start",
             arguments=domain,
-            map_index_template="{{ task.emulation_label }}",
+            map_index_template="{{ task.arguments.emulation_label }}",
             outlets=[EMULATIONS],
             pool=POOL,
             weight_rule="absolute",

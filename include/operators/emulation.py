@@ -1,9 +1,10 @@
-"""What all operators of emulations have: a label, a connection, links, and a way to cancel what nobody waits for."""
+"""Base of all operators of emulations: their common parameters, their links, and how they cancel."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
@@ -13,6 +14,7 @@ from include.exceptions import DataEmulatorConfigError, DataEmulatorError
 from include.operators import parameters
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
     from airflow.sdk.types import TaskInstanceKey
 
     from include.connection import ConnectionSettings
@@ -23,21 +25,14 @@ _HANDLER_WAITS_S = 1.0
 
 
 class EmulationLink(BaseOperatorLink):
-    """To the emulation in the service."""
+    """Link to the emulation in the service."""
 
     name = "Emulation"
     xcom_key = "emulation_link"
 
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """The URL that the task has found; Airflow calls this in the worker, at the task's end."""
-        return operator.link_urls.get(self.xcom_key, "") if isinstance(operator, EmulationOperator) else ""
-
-
-class DataLink(EmulationLink):
-    """To the bucket or topic, in the console that the connection names."""
-
-    name = "Data"
-    xcom_key = "data_link"
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey | None) -> str:
+        """Return the URL; Airflow calls this in the worker, at the end of the task's process, and stores it."""
+        return operator.emulation_url() or "" if isinstance(operator, EmulationOperator) else ""
 
 
 class EmulationOperator(BaseOperator):
@@ -46,9 +41,10 @@ class EmulationOperator(BaseOperator):
     :param arguments: any of the templated parameters by name, which then count instead of those given by themselves; a
         value of None leaves that one as it is. For an argument of a mapped task group: a task fetches all that the
         group is mapped over, once for every such argument that it uses, so this one mapping is cheaper than ten
-        values. Parameters of the other operators are passed over, so that a start and a wait can share a mapping
+        values. Parameters of the other operators are passed over, so that a start and a wait can share a mapping. A
+        ``map_index_template`` finds them there: ``{{ task.arguments.emulation_label }}``
     :param cancel_on_kill: whether an emulation is cancelled once nobody waits for it any more
-    :param emulation_label: what the log, errors, and a ``map_index_template`` that uses it, call the emulation
+    :param emulation_label: what the log and errors call the emulation
     :param data_emulator_conn_id: the Airflow connection
     :raises DataEmulatorConfigError: when ``arguments`` has a name that no operator of emulations knows
     """
@@ -70,35 +66,50 @@ class EmulationOperator(BaseOperator):
         self.cancel_on_kill = cancel_on_kill
         self.emulation_label = emulation_label
         self.data_emulator_conn_id = data_emulator_conn_id
-        self.link_urls: dict[str, str] = {}
+        self._emulation_id: str | None = None
 
-    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
-        # Airflow calls this for mapped operators and for others.
-        super()._do_render_template_fields(parent, *args, **kwargs)
-        if parent is self and self.arguments is not None:
-            self._take(self.arguments)
+    def execute(self, context: Context) -> Any:
+        """Take the arguments, and do what the operator is for."""
+        return self._reported(self._execute, context)
 
-    def _take(self, arguments: Any) -> None:
-        if not isinstance(arguments, Mapping):
-            raise DataEmulatorConfigError(f"arguments must be a mapping of parameters, got {arguments!r}")
+    def _execute(self, context: Context) -> Any:
+        raise NotImplementedError
+
+    def _reported(self, step: Callable[..., Any], *args: Any) -> Any:
+        """Run a step of the task with the arguments taken; an error of ours goes to the log without its traceback.
+
+        Its text says what was wrong and what to do, which twenty lines of traceback would hide.
+        """
+        try:
+            self._take_arguments()
+            return step(*args)
+        except DataEmulatorError as error:
+            self.log.debug("The task fails", exc_info=error)
+            raise error.with_traceback(None) from None
+
+    def _take_arguments(self) -> None:
+        """Set the parameters that ``arguments`` names."""
+        if self.arguments is None:
+            return
+        if not isinstance(self.arguments, Mapping):
+            raise DataEmulatorConfigError(f"arguments must be a mapping of parameters, got {self.arguments!r}")
         known = {*parameters.COMMON, *parameters.START, *parameters.WAIT, *parameters.WAITED_FOR}
-        if unknown := set(arguments) - known:
+        if unknown := set(self.arguments) - known:
             raise DataEmulatorConfigError(f"arguments has unknown parameters: {', '.join(map(repr, sorted(unknown)))}")
-        # What Airflow stores and shows as rendered is what was given; each field costs a task milliseconds.
-        self.template_fields = tuple(name for name in self.template_fields if getattr(self, name) is not None)
-        for name in set(type(self).template_fields).intersection(arguments) - {"arguments"}:
-            if arguments[name] is not None:
-                setattr(self, name, arguments[name])
+        for name in set(self.template_fields).intersection(self.arguments) - {"arguments"}:
+            if self.arguments[name] is not None:
+                setattr(self, name, self.arguments[name])
 
     # What follows is imported when it is needed. A DAG file is parsed every half minute and at the start of every task,
     # and the HTTP provider alone takes a third of a CPU second: as much as all the rest of a task that only defers.
 
     def hook(self) -> DataEmulatorHook:
-        """A new hook for the connection."""
+        """Return a new hook for the connection."""
         from include.hooks.data_emulator import DataEmulatorHook
 
         return DataEmulatorHook(self.data_emulator_conn_id)
 
+    @cached_property
     def settings(self) -> ConnectionSettings:
         """Our own fields of the connection, without the hook.
 
@@ -111,19 +122,20 @@ class EmulationOperator(BaseOperator):
         connection = Connection.get(self.data_emulator_conn_id)
         return ConnectionSettings.of(connection, connection.extra_dejson)
 
-    def show_link(self, link: type[EmulationLink], url: str | None) -> None:
-        """Have Airflow show a link from the end of the task's process on, be that the end of the task or a deferral."""
-        if url:
-            self.link_urls[str(link.xcom_key)] = url
-        # Airflow stores each link of the task then, by a request each: those that are not known do not need it.
-        links = type(self).operator_extra_links
-        self.operator_extra_links = [each for each in links if each.xcom_key in self.link_urls]
+    def emulation_url(self) -> str | None:
+        """Return where a browser finds the emulation, None if there is none yet, or nobody knows."""
+        return None if self._emulation_id is None else self.settings.emulation_url(self._emulation_id)
+
+    @property
+    def label(self) -> str | None:
+        """What people call the emulation."""
+        return self.emulation_label
 
     def name_of(self, emulation_id: str) -> str:
-        """The emulation for logs and errors."""
-        return f"{self.emulation_label} ({emulation_id})" if self.emulation_label else emulation_id
+        """Return what logs and errors call the emulation."""
+        return f"{self.label} ({emulation_id})" if self.label else emulation_id
 
-    def beside(self, cancel: Callable[[], object]) -> None:
+    def run_in_thread(self, cancel: Callable[[], object]) -> None:
         """Cancel when the task is killed: in a thread, and not in the signal's handler.
 
         The code that the signal has interrupted may be waiting for an answer of Airflow's, and hold what all other

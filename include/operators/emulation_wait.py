@@ -1,4 +1,4 @@
-"""Waiting for an emulation: what the operators share that do."""
+"""Base of the operators that wait for an emulation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperatorLink
+from airflow.sdk import BaseOperator, BaseOperatorLink
 
 from include.exceptions import (
     DataEmulatorConfigError,
@@ -16,10 +16,11 @@ from include.exceptions import (
     EmulationTimeoutError,
 )
 from include.operators import parameters
-from include.operators.emulation import DataLink, EmulationLink, EmulationOperator
+from include.operators.emulation import EmulationLink, EmulationOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.types import TaskInstanceKey
 
     from include.receipt import Receipt
     from include.wire.status import EmulationStatus
@@ -30,6 +31,17 @@ RECEIPT_KEY = "receipt"
 #: How much longer than the trigger's own deadline Airflow waits before it fails the task by itself: the backstop for a
 #: triggerer that is down when the deadline passes.
 _BACKSTOP_S = 300.0
+
+
+class DataLink(BaseOperatorLink):
+    """Link to the bucket or topic, in the console that the connection names."""
+
+    name = "Data"
+    xcom_key = "data_link"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey | None) -> str:
+        """Return the URL; as for :class:`EmulationLink`."""
+        return operator.data_url() or "" if isinstance(operator, EmulationWaitOperator) else ""
 
 
 class EmulationWaitOperator(EmulationOperator):
@@ -81,8 +93,11 @@ class EmulationWaitOperator(EmulationOperator):
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
         """Go on after the trigger's event, which :class:`include.triggers.emulation.EmulationTrigger` describes."""
-        self.operator_extra_links = []  # those that were known are stored, and would be replaced by nothing
-        waited_for, emulation_id = event["emulation_id"], self.current_id(context, event["emulation_id"])
+        return self._reported(self._resume, context, event)
+
+    def _resume(self, context: Context, event: Mapping[str, Any]) -> Any:
+        waited_for = event["emulation_id"]
+        self._emulation_id = emulation_id = self.current_id(context, waited_for)
         if emulation_id != waited_for:
             self.log.info("Emulation %s was replaced by %s; waiting for that", waited_for, emulation_id)
             return self.wait_for(context, emulation_id)
@@ -108,7 +123,7 @@ class EmulationWaitOperator(EmulationOperator):
     def on_kill(self) -> None:
         """Cancel the emulation that is being polled; while deferred, the trigger does it."""
         if (polled_id := self._polled_id) is not None and self.cancel_on_kill:
-            self.beside(lambda: self.cancel(polled_id, attempts=1))
+            self.run_in_thread(lambda: self.cancel(polled_id, attempts=1))
 
     def wait_for(self, context: Context, emulation_id: str) -> Any:
         """Defer, or poll.
@@ -118,7 +133,8 @@ class EmulationWaitOperator(EmulationOperator):
         """
         poll_interval_s, wait_s = self._poll_interval_s(), self._wait_s()
         deadline = time.time() + wait_s
-        self.show_link(EmulationLink, self.settings().emulation_url(emulation_id))
+        self._emulation_id = emulation_id
+        _ = self.settings  # a connection that cannot be used fails the task here, and not in the triggerer
         self.log.info("Waiting up to %g s for emulation %s", wait_s, self.name_of(emulation_id))
         if self.deferrable:
             from include.triggers.emulation import EmulationTrigger
@@ -135,6 +151,14 @@ class EmulationWaitOperator(EmulationOperator):
                 timeout=timedelta(seconds=wait_s + _BACKSTOP_S),
             )
         return self._poll(context, emulation_id, poll_interval_s, deadline)
+
+    def data_url(self) -> str | None:
+        """Return where a browser finds the data, None if there is none, or the connection names no console."""
+        if self.receipt is None:
+            return None
+        if self.receipt.sink == "s3":
+            return self.settings.bucket_url(*self.receipt.bucket_and_prefix)
+        return self.settings.topic_url(self.receipt.topic)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """The bucket or topic as the task's output; asked for by the OpenLineage provider, if that is installed."""
@@ -156,8 +180,8 @@ class EmulationWaitOperator(EmulationOperator):
         from include.wait_log import WaitLog
 
         self._polled_id = emulation_id
-        for key, url in self.link_urls.items():  # Airflow itself does so when the task defers, or has ended
-            context["ti"].xcom_push(key=key, value=url)
+        # Airflow itself does so when the task's process ends.
+        context["ti"].xcom_push(key=EmulationLink.xcom_key, value=self.emulation_url() or "")
         hook = self.hook()
         log = WaitLog(self.log, self.name_of(emulation_id))
         while True:
@@ -197,13 +221,6 @@ class EmulationWaitOperator(EmulationOperator):
             return
         self.log.info("Receipt: %s", receipt.as_dict())
         context["ti"].xcom_push(key=RECEIPT_KEY, value=receipt.as_dict())
-        settings = self.settings()
-        data_url = (
-            settings.bucket_url(*receipt.bucket_and_prefix)
-            if receipt.sink == "s3"
-            else settings.topic_url(receipt.topic)
-        )
-        self.show_link(DataLink, data_url)
         if EMULATIONS in self.outlets:
             emit(context, receipt)
 

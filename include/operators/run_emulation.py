@@ -32,8 +32,7 @@ class RunEmulationOperator(StartEmulatorOperator, EmulationWaitOperator):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
 
-    def execute(self, context: Context) -> Any:
-        """Start it; then defer, or poll."""
+    def _execute(self, context: Context) -> Any:
         return self.wait_for(context, self.start(context))
 
     def result(self, receipt: Receipt | None, emulation_id: str) -> dict[str, Any]:

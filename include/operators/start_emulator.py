@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.exceptions import DataEmulatorError
 from include.operators import parameters
-from include.operators.emulation import EmulationLink, EmulationOperator
+from include.operators.emulation import EmulationOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -49,8 +49,7 @@ class StartEmulatorOperator(EmulationOperator):
         seconds; None for never. For what a killed worker or a deleted run may leave behind, with nobody to cancel it
     :param cancel_on_kill: whether an emulation that this task started is cancelled when the task is killed meanwhile,
         or cleared later
-    :param emulation_label: what the log, and a ``map_index_template`` that uses it, call the emulation; the domain by
-        default
+    :param emulation_label: what the log and errors call the emulation; the domain by default
     :param data_emulator_conn_id: the Airflow connection
     :raises DataEmulatorConfigError: when a parameter is of the wrong type (no Airflow retries)
     :raises DataEmulatorRequestError: when the service refuses the request (no Airflow retries)
@@ -95,14 +94,18 @@ class StartEmulatorOperator(EmulationOperator):
         if self.arguments is None and (missing := [name for name in _REQUIRED if getattr(self, name) is None]):
             raise ValueError(f"Task {self.task_id}: {', '.join(missing)} must be given, or arguments that have them")
 
-    def execute(self, context: Context) -> Any:
-        """Start the emulation and return its id."""
+    @property
+    def label(self) -> str | None:
+        """The label, or else the domain."""
+        return self.emulation_label or self.emulation_domain
+
+    def _execute(self, context: Context) -> Any:
         return self.start(context)
 
     def on_kill(self) -> None:
         """Cancel what has been asked for, whether or not the answer came."""
         if (asked := self._asked) is not None and self.cancel_on_kill:
-            self.beside(lambda: self._cancel_asked(*asked))
+            self.run_in_thread(lambda: self._cancel_asked(*asked))
 
     def _cancel_asked(self, request: EmulationRequest, key: str) -> None:
         hook = self.hook()
@@ -123,14 +126,13 @@ class StartEmulatorOperator(EmulationOperator):
         from include.wire.request import EmulationRequest
 
         request = EmulationRequest.from_arguments(vars(self))
-        self.emulation_label = self.emulation_label or request.emulation_domain
-        self.log.info("Starting emulation %s: %s", self.emulation_label, request.body())
+        self.log.info("Starting emulation %s: %s", self.label, request.body())
         hook, memory = self.hook(), TaskMemory(context)
         emulation_id = self._start(hook, request, memory.idempotency_key())
         self.log.info("Emulation %s runs for %d s", self.name_of(emulation_id), request.timeout)
+        self._emulation_id = emulation_id
         if url := hook.settings.emulation_url(emulation_id):
             self.log.info("It is to be seen at %s", url)
-            self.show_link(EmulationLink, url)
         self._replace(context, memory, emulation_id)
         return emulation_id
 

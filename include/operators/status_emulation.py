@@ -37,8 +37,7 @@ class StatusEmulationOperator(EmulationWaitOperator):
         self.emulation_id = emulation_id
         self.prev_task_id = prev_task_id
 
-    def execute(self, context: Context) -> Any:
-        """Defer, or poll."""
+    def _execute(self, context: Context) -> Any:
         from include.wire.status import parse_emulation_id
 
         value, source = self._stated_id(context)

@@ -55,7 +55,7 @@ def test_each_domain_is_a_mapped_group_of_a_start_and_a_wait(dag: DAG) -> None:
     assert isinstance(wait, StatusEmulationOperator)
     assert wait.deferrable
     for task in (start, wait):
-        assert task.map_index_template == "{{ task.emulation_label }}"
+        assert task.map_index_template == "{{ task.arguments.emulation_label }}"
         assert task.retries >= 1, "a resumed task can lose the race with its own deferral"
         assert task.retry_delay <= timedelta(minutes=1)
 

@@ -155,7 +155,7 @@ def test_links_lead_to_the_emulation_and_to_its_data(sink: str, data_url: str, r
     with pytest.raises(TaskDeferred):
         task.execute(started())
     store_links(task, stored)
-    assert stored == {"emulation_link": EMULATION_URL}, "while it is waited for"
+    assert stored == {"emulation_link": EMULATION_URL, "data_link": ""}, "while it is waited for"
 
     resumed = wait()
     resumed.execute_complete(started(), ended(sink=sink))
@@ -171,12 +171,12 @@ def test_links_lead_to_the_emulation_and_to_its_data(sink: str, data_url: str, r
 
 @pytest.mark.parametrize("state", ["failed", "cancelled"])
 def test_the_emulations_link_is_there_when_it_has_not_completed(state: str) -> None:
-    stored = {"emulation_link": EMULATION_URL}
+    stored: dict[str, str] = {}
     task = wait()
     with pytest.raises(AirflowFailException):
         task.execute_complete(started(), ended(state))
     store_links(task, stored)
-    assert stored == {"emulation_link": EMULATION_URL}
+    assert stored == {"emulation_link": EMULATION_URL, "data_link": ""}
 
 
 # An emulation that was replaced while it was waited for: its start was cleared.

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from requests_mock.mocker import Mocker
 
 from include.exceptions import DataEmulatorConfigError, DataEmulatorRequestError, DataEmulatorUnavailableError
@@ -224,7 +224,8 @@ def test_the_link_leads_to_the_emulation(connect: Any, requests_mock: Mocker) ->
     task = start()
     task.execute(running_task(FakeStore()))
     url = "https://emulator.example.com/emulator/e0/status"
-    (link,) = task.operator_extra_links
+    (link,) = start().operator_extra_links
+    assert link.get_link(start(), ti_key=None) == "", "before it is started"
     assert link.get_link(task, ti_key=None) == url  # type: ignore[arg-type]
 
 
@@ -246,15 +247,17 @@ def test_arguments_can_come_in_one_mapping_that_is_known_when_the_task_runs(
     render(task, entry=entry)
     task.execute(make_context())
     assert requests_mock.last_request.json() == {**SIX, "rate": 5.0, "seed": 3}
-    assert task.emulation_label == "profiles"
-    assert set(task.template_fields) == {"arguments", "timeout", "seed", "data_emulator_conn_id"}, "what is shown"
+    assert task.label == "profiles"
 
 
-def test_a_wait_takes_its_own_out_of_the_same_mapping() -> None:
+def test_a_wait_takes_its_own_out_of_the_same_mapping(connect: Any) -> None:
+    connect()
     with DAG("d", render_template_as_native_obj=True):
         task = StatusEmulationOperator(task_id="t", prev_task_id="start", arguments="{{ entry }}")
     render(task, entry={**SIX, "poll_interval": 3, "wait_timeout": 90, "emulation_label": "profiles"})
-    assert (task.poll_interval, task.wait_timeout, task.emulation_label) == (3, 90, "profiles")
+    with pytest.raises(TaskDeferred):
+        task.execute(running_task(xcoms={("start", -1): "e1"}))
+    assert (task.poll_interval, task.wait_timeout, task.label) == (3, 90, "profiles")
 
 
 @pytest.mark.parametrize(
@@ -264,11 +267,9 @@ def test_a_wait_takes_its_own_out_of_the_same_mapping() -> None:
         ("user-profile", "arguments must be a mapping of parameters, got 'user-profile'"),
     ],
 )
-def test_arguments_that_cannot_be_used(arguments: Any, message: str) -> None:
-    with DAG("d"):
-        task = StartEmulatorOperator(task_id="t", arguments=arguments)
+def test_arguments_that_cannot_be_used(arguments: Any, message: str, make_context: Any) -> None:
     with pytest.raises(DataEmulatorConfigError, match=message):
-        render(task)
+        StartEmulatorOperator(task_id="t", arguments=arguments).execute(make_context())
 
 
 def test_what_arguments_lack_is_named_when_the_task_runs(connect: Any, make_context: Any) -> None:
