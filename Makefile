@@ -11,7 +11,7 @@ INSTALL := VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --constraint requiremen
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test test-kafka test-spark test-disturbances test-unit bench-generate bench-kafka \
+.PHONY: help install demo up down test test-kafka test-spark test-aws test-disturbances test-unit bench-generate bench-kafka \
 	bench-s3 bench-concurrency bench-memory bench-kills bench-airflow check format lock clean
 
 help: ## show this help
@@ -45,6 +45,12 @@ test-kafka: $(INSTALLED) ## run the tests on Apache Kafka; needs Java 17 and Mav
 test-spark: $(INSTALLED) ## run the tests that read with Spark; needs Java 17, and installs PySpark (450 MB)
 	@$(INSTALL) '.[spark]'
 	@$(BIN)/python -m pytest -m spark
+
+test-aws: $(INSTALLED) ## run the tests of an aws connection with a role, in a .venv-aws with Airflow's Amazon provider
+	@$(PYTHON) -m venv .venv-aws
+	@grep -v '^python-dateutil==' requirements.lock > .venv-aws/constraints.txt  # boto3 does not know its newest yet
+	@VIRTUAL_ENV=.venv-aws $(UV) pip install --quiet --constraint .venv-aws/constraints.txt --editable '.[airflow,bronze,dev]' 'apache-airflow-providers-amazon>=9'
+	@.venv-aws/bin/python -m pytest tests/include/bronze/test_s3_connection.py
 
 test-disturbances: $(INSTALLED) ## run every way a task can be disturbed, on a real scheduler and triggerer
 	@$(BIN)/python -m pytest tests/integration/test_disturbances.py
@@ -89,4 +95,4 @@ lock: $(INSTALLED) ## pin anew what make, CI and the images install
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade --custom-compile-command "make lock" setup.cfg -o requirements.lock
 
 clean: ## remove what make installed and what the stacks left behind
-	rm -rf $(VENV) .lab .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-aws .lab .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -26,8 +26,9 @@ from data_emulator.settings import Settings
 from data_emulator.stack import stack
 from data_emulator.stack.ports import PortReservation
 from data_emulator.stack.seaweedfs import weed_path
-from include.bronze.connections import KAFKA_CONN_ID, S3_CONN_ID, kafka_config, s3_connection
+from include.bronze.connections import KAFKA_CONN_ID, kafka_config
 from include.bronze.run import BUCKET_VARIABLE, DEFAULT_BUCKET
+from include.bronze.s3_connection import S3_CONN_ID, s3_connection
 from include.connection import CONN_TYPE, OWN_FIELDS, ConnectionSettings
 from include.defaults import DEFAULT_CONN_NAME
 from include.domain_list import VARIABLE, parse_domain_list

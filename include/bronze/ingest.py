@@ -11,9 +11,10 @@ from urllib.parse import quote
 
 import obstore
 
-from include.bronze.connections import KAFKA_CONN_ID, S3Connection, kafka_config, s3_connection
+from include.bronze.connections import KAFKA_CONN_ID, kafka_config
 from include.bronze.objects import ObjectReader
 from include.bronze.partitions import PartitionReader
+from include.bronze.s3_connection import S3Connection, s3_connection
 from include.bronze.store import STORE_ERRORS, is_missing, open_bucket, store_error
 from include.bronze.table import TableWriter
 from include.exceptions import DataEmulatorConfigError, EmulationDataError, ReceiptError

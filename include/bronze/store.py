@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 
-from include.bronze.connections import S3Connection
+from include.bronze.s3_connection import S3Connection
 from include.exceptions import DataEmulatorConfigError, DataEmulatorError, StorageUnavailableError
 
 if TYPE_CHECKING:
-    from obstore.store import RetryConfig
+    from obstore.store import ClientConfig, RetryConfig
 
 _TIMEOUT = timedelta(seconds=60)
 #: What fails in passing is tried again by obstore for that long, and then by Airflow.
@@ -23,24 +23,42 @@ STORE_ERRORS = (BaseError, OSError)
 
 
 def open_bucket(connection: S3Connection, bucket: str) -> S3Store:
-    """A client of a bucket. No request is made.
+    """Return a client of a bucket. No request is made.
 
-    :raises DataEmulatorConfigError: when the connection's endpoint is no URL
+    The connection alone says which store it is and who asks: what obstore would take from the environment is set here.
+
+    :raises DataEmulatorConfigError: when the connection's certificates cannot be used
     """
     options: dict[str, Any] = {}
-    if connection.access_key_id and connection.secret_access_key:
-        options["access_key_id"] = connection.access_key_id
-        options["secret_access_key"] = connection.secret_access_key
-    if connection.endpoint_url:
-        options["endpoint"] = connection.endpoint_url
-    return S3Store(
-        bucket,
-        region=connection.region_name,
-        virtual_hosted_style_request=False,
-        client_options={"allow_http": True, "connect_timeout": timedelta(seconds=5), "timeout": _TIMEOUT},
-        retry_config=_RETRIES,
-        **options,
-    )
+    client_options: ClientConfig = {
+        "allow_http": True,
+        "connect_timeout": timedelta(seconds=5),
+        "timeout": _TIMEOUT,
+        "allow_invalid_certificates": not connection.verify,
+    }
+    if connection.ca_pem is not None:
+        client_options["root_certificate"] = connection.ca_pem
+    if connection.credentials is not None:
+        # With the key pair as an option, AWS_SESSION_TOKEN would join it.
+        options = {"credential_provider": connection.credentials, "skip_signature": False}
+    try:
+        return S3Store(
+            bucket,
+            region=connection.region_name,
+            endpoint=connection.endpoint_url,
+            aws_endpoint_url_s3=connection.endpoint_url,
+            virtual_hosted_style_request=False,
+            s3_express=False,
+            unsigned_payload=False,
+            client_options=client_options,
+            retry_config=_RETRIES,
+            **options,
+        )
+    except (BaseError, ValueError):
+        # Without its text, which is a dump of the configuration.
+        raise DataEmulatorConfigError(
+            f"Connection {connection.conn_id!r}: its endpoint_url, region_name or verify cannot be used"
+        ) from None
 
 
 def is_missing(error: Exception) -> bool:
@@ -56,10 +74,11 @@ def store_error(connection: S3Connection, doing: str, error: Exception) -> DataE
     """
     # The first line: the rest is a dump of the client's own source, with its whole configuration.
     reason = str(error).split("\n\nDebug source", 1)[0].strip()
+    if isinstance(error, UnauthenticatedError) and "External AWS credential provider" in reason:
+        return StorageUnavailableError(f"Connection {connection.conn_id!r}: its credentials cannot be renewed just now")
     if isinstance(error, PermissionDeniedError | UnauthenticatedError):
         return DataEmulatorConfigError(
-            f"Connection {connection.conn_id!r}: {doing} was refused; check its login and password, and what they may "
-            "do there"
+            f"Connection {connection.conn_id!r}: {doing} was refused; check its credentials, and what they may do there"
         )
     if "NoSuchBucket" in reason or is_missing(error):
         return DataEmulatorConfigError(f"Connection {connection.conn_id!r}: {doing}: there is no such bucket")
