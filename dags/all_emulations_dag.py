@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import Param, Variable, chain, dag, get_current_context, task, task_group
+from airflow.sdk import Param, chain, dag, get_current_context, task, task_group
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.assets import EMULATIONS
@@ -84,15 +84,19 @@ A domain that fails leaves the others running; `end` then names it and fails the
 def all_emulations_dag() -> None:
     """Wire the tasks."""
 
-    @task(retries=0)
+    @task(retries=5)
     def get_domains() -> list[dict[str, Any]]:
         """Read and check the list of domains."""
         # Here, and not above, since every task parses this file.
-        from include.domain_list import VARIABLE, parse_domain_list, with_overrides
+        from include.domain_list import VARIABLE, DomainListError, parse_domain_list, with_overrides
+        from include.variables import read_variable
 
         params = get_current_context()["params"]
         overrides = {name: params[name] for name in ("rate", "timeout", "seed")}
-        return with_overrides(parse_domain_list(Variable.get(VARIABLE, default=None)), **overrides)
+        try:
+            return with_overrides(parse_domain_list(read_variable(VARIABLE)), **overrides)
+        except DomainListError as error:
+            raise AirflowFailException(str(error)) from None
 
     @task_group
     def emulate(domain: dict[str, Any]) -> Any:

@@ -209,14 +209,13 @@ class Emulations:
             raise InvalidRequest(f"Domain not supported: {request.emulation_domain}")
         compression = checked_compression(request, has_schema_registry=self._schema_registry is not None)
         emulation_id = str(uuid.uuid4())
-        given = request.seed is not None
         seed = request.seed if request.seed is not None else uuid.UUID(emulation_id).int % 2**63
         rate = request.rate if "rate" in request.model_fields_set else self._settings.default_rate
         return Emulation(
             id=emulation_id,
             body_digest=digest,
             request=request.model_copy(update={"emulation_domain": domain, "compression": compression, "rate": rate}),
-            world_seed=seed if given else self._settings.world_seed,
+            world_seed=self._world_seed(request),
             world_users=self._settings.world_users,
             fraud_share=self._settings.fraud_share,
             seed=seed,
@@ -230,6 +229,10 @@ class Emulations:
             records=0,
             bytes=0,
         )
+
+    def _world_seed(self, request: EmulationRequest) -> int:
+        given = request.world_seed if "world_seed" in request.model_fields_set else request.seed
+        return self._settings.world_seed if given is None else given
 
     async def _with_sink(self, emulation: Emulation) -> Emulation:
         """Return the emulation ready to be written: its sink is prepared, its schema known to the registry."""

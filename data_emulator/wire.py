@@ -22,6 +22,8 @@ from data_emulator.formats.catalog import FORMATS
 MAX_TIMEOUT_S = 7 * 24 * 3600
 MAX_RECORDS = 10**15
 MIN_ABANDON_AFTER_S = 10
+CLOCK_SKEW = timedelta(seconds=60)
+"""How far ahead of ours the clock of one who asks for time that has just passed may be."""
 MAX_CHUNK_BYTES = 5 * 2**30
 """The largest object that S3 takes whole; one upload in parts may be larger."""
 
@@ -115,6 +117,15 @@ class EmulationRequest(BaseModel):
             "records are new each time.",
         ),
     ] = None
+    world_seed: Annotated[
+        int | None,
+        Field(
+            ge=-(2**63),
+            lt=2**63,
+            description="Seed of the users, where it is another than that of the records: `null`, the service's own "
+            "world; absent, as `seed` says.",
+        ),
+    ] = None
 
     start_time: Annotated[
         AwareDatetime | None,
@@ -127,8 +138,8 @@ class EmulationRequest(BaseModel):
         AwareDatetime | None,
         Field(
             validate_default=True,
-            description="With `start_time`: where a backfill ends, later than it starts and not in the future. No "
-            "record lies there or behind.",
+            description="With `start_time`: where a backfill ends, later than it starts and not in the future, but "
+            "for the seconds by which clocks differ. No record lies there or behind.",
         ),
     ] = None
     abandon_after: Annotated[
@@ -154,7 +165,7 @@ class EmulationRequest(BaseModel):
             raise ValueError("start_time must not be before 1970")
         if not start < end:
             raise ValueError(f"end_time must be later than start_time, {start.isoformat()}")
-        if end > datetime.now(UTC):
+        if end > datetime.now(UTC) + CLOCK_SKEW:
             raise ValueError("end_time must not be in the future")
         return end
 

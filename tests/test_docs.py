@@ -24,7 +24,8 @@ from data_emulator.stack.service import Service
 from data_emulator.stack.tansu import Tansu
 from data_emulator.wire import EmulationRequest
 from include.connection import OWN_FIELDS, ConnectionSettings
-from include.domain_list import _FIELDS, parse_domain_list
+from include.domain_list import parse_domain_list
+from include.domain_list.fields import FIELDS
 from include.retry import PASSING_STATUS_CODES
 from tests import dockerfile
 
@@ -215,7 +216,7 @@ class TestAirflowPage:
     def test_fields_of_an_entry(self) -> None:
         rows = table_rows(self.PAGE, "## The Variable")
         named = {name for fields, _ in rows for name in re.findall(r"\w+", fields)}
-        assert named == set(_FIELDS) - {"emulation_domain"}
+        assert named == set(FIELDS) - {"emulation_domain"}
 
     def test_lists_shown_are_accepted(self) -> None:
         shown = re.findall(r"```json\n(.*?)```", self.PAGE.read_text(), flags=re.DOTALL)

@@ -14,6 +14,7 @@ START = (
     "max_records",
     "seed",
     "compression",
+    "window",
     "start_time",
     "end_time",
     "abandon_after",

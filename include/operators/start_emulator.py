@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from include.exceptions import DataEmulatorError
+from include.exceptions import DataEmulatorConfigError, DataEmulatorError
 from include.operators import parameters
 from include.operators.emulation import EmulationOperator
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from include.hooks.data_emulator import DataEmulatorHook
     from include.idempotency import TaskMemory
+    from include.window import Window
     from include.wire.request import EmulationRequest
 
 _REQUIRED = ("emulator_sync", "emulation_domain", "format_type", "sync_type", "max_chunk_size", "timeout")
@@ -41,6 +42,9 @@ class StartEmulatorOperator(EmulationOperator):
     :param max_records: stop after that many records; None for no such limit
     :param seed: the same seed makes the same data; None leaves it to the service
     :param compression: of objects in S3, one that the format has, like ``gzip``; None for the format's usual one
+    :param window: ``"data_interval"`` for a backfill of the run's own data interval, or, where a cron schedule's run
+        has an empty one, of the last whole period of the schedule (:mod:`include.window`). The same interval has the
+        same data, and is made once: a task that is run again, or another run of the interval, finds its emulation
     :param start_time: with ``end_time``: spread the records over that time in the past, a backfill, as with
         ``"{{ data_interval_start }}"`` and ``"{{ data_interval_end }}"``; a `datetime` or ISO 8601, with a zone. The
         service has to know how many records there will be: from ``max_records``, or from ``rate`` and ``timeout``
@@ -71,6 +75,7 @@ class StartEmulatorOperator(EmulationOperator):
         max_records: int | str | None = None,
         seed: int | str | None = None,
         compression: str | None = None,
+        window: str | None = None,
         start_time: datetime | str | None = None,
         end_time: datetime | str | None = None,
         abandon_after: int | str | None = None,
@@ -87,6 +92,7 @@ class StartEmulatorOperator(EmulationOperator):
         self.max_records = max_records
         self.seed = seed
         self.compression = compression
+        self.window = window
         self.start_time = start_time
         self.end_time = end_time
         self.abandon_after = abandon_after
@@ -125,10 +131,12 @@ class StartEmulatorOperator(EmulationOperator):
         from include.idempotency import TaskMemory
         from include.wire.request import EmulationRequest
 
-        request = EmulationRequest.from_arguments(vars(self))
+        window = self._window(context)
+        request = EmulationRequest.from_arguments(window.arguments(vars(self), self.label) if window else vars(self))
         self.log.info("Starting emulation %s: %s", self.label, request.body())
         hook, memory = self.hook(), TaskMemory(context)
-        emulation_id = self._start(hook, request, memory.idempotency_key())
+        key = window.idempotency_key(context, self.label, request.body()) if window else memory.idempotency_key()
+        emulation_id = self._start(hook, request, key)
         self.log.info("Emulation %s runs for %d s", self.name_of(emulation_id), request.timeout)
         self._emulation_id = emulation_id
         if url := hook.settings.emulation_url(emulation_id):
@@ -136,8 +144,18 @@ class StartEmulatorOperator(EmulationOperator):
         self._replace(context, memory, emulation_id)
         return emulation_id
 
+    def _window(self, context: Context) -> Window | None:
+        if self.window is None:
+            return None
+        from include.window import DATA_INTERVAL, Window
+
+        if self.window != DATA_INTERVAL:
+            raise DataEmulatorConfigError(f"window must be {DATA_INTERVAL!r} or None, got {self.window!r}")
+        return Window.of_run(context)
+
     def _start(self, hook: DataEmulatorHook, request: EmulationRequest, key: str) -> str:
-        """Start it under the first key whose emulation was not cancelled: an earlier try that was killed has done that.
+        """Start it under the first key whose emulation was not in vain: one may have been cancelled, by a try that was
+        killed, or have failed.
 
         So each key stands for one emulation, and a retry after a kill still starts one that runs.
         """
@@ -146,9 +164,12 @@ class StartEmulatorOperator(EmulationOperator):
         for restart in range(_MAX_RESTARTS):
             self._asked = request, f"{key}/{restart}" if restart else key
             started = hook.find_or_start_emulation(*self._asked)
-            if not started.replayed or hook.get_status(started.emulation_id).state is not EmulationState.CANCELLED:
+            state = hook.get_status(started.emulation_id).state if started.replayed else None
+            if state not in (EmulationState.CANCELLED, EmulationState.FAILED):
                 break
-            self.log.info("It was cancelled meanwhile; starting another")
+            self.log.info("Emulation %s has %s; starting another", started.emulation_id, state)
+        if state is EmulationState.COMPLETED:
+            self.log.info("Emulation %s has made this already: nothing is made twice", started.emulation_id)
         return started.emulation_id
 
     def _replace(self, context: Context, memory: TaskMemory, emulation_id: str) -> None:

@@ -17,13 +17,13 @@ def main() -> None:
     from airflow.dag_processing.dagbag import DagBag
     from airflow.utils.db import initdb
 
-    from include import domain_list
+    from include.domain_list import parse
     from include.triggers import emulation
 
     initdb()
     # dag.test() runs triggers in the task's own process, where the defer race cannot happen.
     emulation.FIRST_EVENT_AFTER_S = 0.0
-    domain_list.POLL_INTERVAL_S = 0.05
+    parse.POLL_INTERVAL_S = 0.05
     dag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).dags["all_emulations_dag"]
     scenarios = json.loads(Path(sys.argv[1]).read_text())
     Path(sys.argv[2]).write_text(json.dumps({name: run(dag, value) for name, value in scenarios.items()}))

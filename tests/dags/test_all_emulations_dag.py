@@ -116,8 +116,8 @@ def test_the_end_judges_all_domains(dag: DAG) -> None:
     assert dag.get_task("end").trigger_rule == "all_done"
 
 
-def test_a_wrong_list_is_not_read_again_in_vain(dag: DAG) -> None:
-    assert dag.get_task("get_domains").retries == 0
+def test_an_airflow_that_is_away_is_asked_again(dag: DAG) -> None:
+    assert dag.get_task("get_domains").retries == 5
 
 
 WATCHED_PARSE = """
@@ -227,6 +227,6 @@ def test_a_malformed_list_fails_the_task_that_reads_it_and_the_run(runs: dict[st
     assert "it is not JSON: Expecting value at line 1, column 17" in runs["log"]
 
 
-def test_an_empty_list_is_a_run_with_nothing_to_do(runs: dict[str, Any]) -> None:
-    assert runs["empty"]["state"] == "success"
-    assert states(runs["empty"])["end_-1"] == "success"
+def test_an_empty_list_is_a_mistake(runs: dict[str, Any]) -> None:
+    assert states(runs["empty"])["get_domains_-1"] == "failed"
+    assert "it is empty; allowed are 1 to 1024" in runs["log"]

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from data_emulator.engine.plan import Checkpoint, Plan
 from data_emulator.engine.source import RecordSource
-from data_emulator.wire import EmulationCreated, EmulationRequest
+from data_emulator.wire import CLOCK_SKEW, EmulationCreated, EmulationRequest
 
 BODY = {
     "emulator_sync": "minio",
@@ -64,6 +64,14 @@ def test_a_wrong_range_is_refused_by_field(more: dict[str, str], field: str, mes
     with pytest.raises(ValidationError, match=message) as refused:
         request(**more)
     assert [error["loc"] for error in refused.value.errors()] == [(field,)]
+
+
+def test_an_end_that_is_ahead_by_what_clocks_differ_is_taken() -> None:
+    now = datetime.now(UTC)
+    asked = request(start_time=START, end_time=(now + timedelta(seconds=30)).isoformat(), max_records=5)
+    assert asked.backfill_us is not None
+    with pytest.raises(ValidationError, match="in the future"):
+        request(start_time=START, end_time=(now + 2 * CLOCK_SKEW).isoformat(), max_records=5)
 
 
 def test_a_backfill_needs_a_number_of_records() -> None:

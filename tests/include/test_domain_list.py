@@ -13,6 +13,7 @@ from include.domain_list import (
     POLL_INTERVAL_S,
     WAIT_MARGIN_S,
     DomainListError,
+    check_entries,
     parse_domain_list,
     with_overrides,
 )
@@ -31,8 +32,10 @@ USER_PROFILE = {
     "max_records": None,
     "seed": None,
     "compression": None,
+    "window": None,
     "start_time": None,
     "end_time": None,
+    "data_emulator_conn_id": None,
     "emulation_label": "user-profile",
     "wait_timeout": 30 + WAIT_MARGIN_S,
     "poll_interval": 10,
@@ -175,8 +178,8 @@ class TestOverrides:
             ({"rate": "fast"}, 'rate is "fast"; allowed is'),
             ({"timeout": 0}, "timeout is 0; allowed is an integer of at least 1"),
             ({"timeout": "60"}, 'timeout is "60"; allowed is an integer of at least 1'),
-            ({"seed": 1.5}, "seed is 1.5; allowed is an integer or null"),
-            ({"seed": {1}}, 'seed is "{1}"; allowed is an integer or null'),
+            ({"seed": 1.5}, "seed is 1.5; allowed is an integer from -2^63 to 2^63 - 1, or null"),
+            ({"seed": {1}}, 'seed is "{1}"; allowed is an integer from'),
         ],
     )
     def test_what_cannot_be_used_is_named(self, override: dict[str, Any], problem: str) -> None:
@@ -186,10 +189,35 @@ class TestOverrides:
         assert found.startswith(problem)
         assert str(caught.value).startswith("What the run shall replace in the list of domains cannot be used:\n- ")
 
+    @pytest.mark.parametrize(("rate", "then"), [("100", 100), ("0.5", 0.5), ("unlimited", "unlimited"), (7, 7)])
+    def test_a_rate_may_be_text_as_the_form_sends_it(self, rate: Any, then: Any) -> None:
+        assert [entry["rate"] for entry in with_overrides(self.LIST, rate=rate)] == [then, then]
+
+    @pytest.mark.parametrize(
+        ("only", "left"),
+        [(None, [0, 1]), ([], [0, 1]), (["transaction"], [1]), (["transaction", "user-profile"], [0, 1])],
+    )
+    def test_only_some_labels(self, only: Any, left: list[int]) -> None:
+        assert with_overrides(self.LIST, only=only) == [self.LIST[index] for index in left]
+
+    @pytest.mark.parametrize(
+        ("only", "problem"),
+        [
+            (["transactions"], "only names 'transactions', which is no entry's label; did you mean 'transaction'?"),
+            (["x"], "only names 'x', which is no entry's label; there are 'user-profile', 'transaction'"),
+            ("transaction", "only is 'transaction'; allowed is an array of labels, or null"),
+            ([5], "only is [5]; allowed is an array of labels, or null"),
+        ],
+    )
+    def test_a_label_that_there_is_not(self, only: Any, problem: str) -> None:
+        with pytest.raises(DomainListError) as caught:
+            with_overrides(self.LIST, only=only)
+        assert caught.value.problems == [problem]
+
     def test_all_mistakes_are_named_at_once_also_for_an_empty_list(self) -> None:
         with pytest.raises(DomainListError) as caught:
-            with_overrides([], rate=-1, timeout=-1, seed="x")
-        assert len(caught.value.problems) == 3
+            with_overrides([], rate=-1, timeout=-1, seed="x", only=["a"])
+        assert len(caught.value.problems) == 4
 
 
 def test_every_entry_has_the_same_keys() -> None:
@@ -197,8 +225,71 @@ def test_every_entry_has_the_same_keys() -> None:
     assert {tuple(sorted(entry)) for entry in entries} == {tuple(sorted(USER_PROFILE))}
 
 
-def test_an_empty_list_is_a_list() -> None:
-    assert parse([]) == []
+@pytest.mark.parametrize(("size", "most", "problem"), [(0, 1024, "it is empty"), (3, 2, "it has 3 entries")])
+def test_a_list_of_a_size_that_airflow_does_not_map(size: int, most: int, problem: str) -> None:
+    with pytest.raises(DomainListError) as caught:
+        parse_domain_list(json.dumps(["transaction"] * size), max_entries=most)
+    (found,) = caught.value.problems
+    assert found.startswith(f"{problem}; allowed are 1 to {most}, which is Airflow's [core] max_map_length")
+
+
+def test_the_largest_list() -> None:
+    assert len(parse_domain_list(json.dumps(["transaction"] * 1024))) == 1024
+
+
+def test_a_field_that_is_there_twice_is_named() -> None:
+    text = '["user-profile", {"emulation_domain": "transaction", "timeout": 5, "rate": 1, "timeout": 6}]'
+    with pytest.raises(DomainListError) as caught:
+        parse_domain_list(text)
+    assert caught.value.problems == ["entry 1 ('transaction'): timeout is there twice"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"start_time": "2026-01-01T00:00:00Z"}, "start_time and end_time belong together"),
+        ({"end_time": "2026-01-01T00:00:00Z"}, "start_time and end_time belong together"),
+        (
+            {"start_time": "2026-01-02T00:00:00Z", "end_time": "2026-01-01T00:00:00Z"},
+            'end_time is "2026-01-01T00:00:00Z"; it must be later than start_time, "2026-01-02T00:00:00Z"',
+        ),
+        (
+            {"start_time": "2026-01-01T00:00:00Z", "end_time": "2026-01-01T01:00:00+01:00"},
+            "end_time is",
+        ),
+        ({"window": "data_interval", "start_time": "2026-01-01T00:00:00Z"}, "window is the run's own interval"),
+        ({"window": "data_interval", "rate": "unlimited"}, "max_records is missing; a backfill spreads a known number"),
+        ({"window": "data_interval", "rate": None}, "max_records is missing"),
+        (
+            {"start_time": "2026-01-01T00:00:00Z", "end_time": "2026-01-02T00:00:00Z", "rate": "unlimited"},
+            "max_records is missing",
+        ),
+        (
+            {"start_time": "{{ data_interval_start }}"},
+            'start_time is "{{ data_interval_start }}"; allowed is a time with a zone, like',
+        ),
+    ],
+)
+def test_what_does_not_go_together(fields: dict[str, Any], problem: str) -> None:
+    (found,) = problems([{"emulation_domain": "transaction", **fields}])
+    assert found.startswith(f"entry 0 ('transaction'): {problem}")
+
+
+def test_a_window_with_a_number_of_records_is_good() -> None:
+    for more in ({}, {"rate": 5}, {"rate": "unlimited", "max_records": 7}):
+        (entry,) = parse([{"emulation_domain": "transaction", "window": "data_interval", **more}])
+        assert entry["window"] == "data_interval"
+
+
+def test_entries_given_in_code_are_checked_alike() -> None:
+    assert check_entries(["user-profile"]) == [USER_PROFILE]
+    with pytest.raises(DomainListError, match=r"^The list of domains cannot be used:\n- entry 0 \('a'\): timeout is 0"):
+        check_entries([{"emulation_domain": "a", "timeout": 0}])
+
+
+def test_an_entry_names_its_service() -> None:
+    (entry,) = parse([{"emulation_domain": "transaction", "data_emulator_conn_id": "emulator_b"}])
+    assert entry["data_emulator_conn_id"] == "emulator_b"
 
 
 def test_text_that_is_not_json_is_located() -> None:
@@ -234,7 +325,7 @@ def test_what_is_no_array(value: Any) -> None:
         ({"rate": 0}, 'rate is 0; allowed is a number above 0, up to 1000000000, "unlimited" or null'),
         ({"rate": "fast"}, 'rate is "fast"; allowed is'),
         ({"max_records": 0}, "max_records is 0; allowed is an integer of at least 1, or null"),
-        ({"seed": 1.5}, "seed is 1.5; allowed is an integer or null"),
+        ({"seed": 1.5}, "seed is 1.5; allowed is an integer from -2^63 to 2^63 - 1, or null"),
         ({"compression": ""}, 'compression is ""; allowed is a name, like "gzip", or null'),
         ({"compression": "g zip"}, 'compression is "g zip"; allowed is a name'),
         ({"start_time": "yesterday"}, 'start_time is "yesterday"; allowed is a time with a zone, like "2026-01-31T'),
@@ -252,6 +343,8 @@ def test_what_is_no_array(value: Any) -> None:
         ({"pool": "mine"}, "pool cannot be given here: Airflow fixes the pool of a task when it reads the DAG file"),
         ({"end_time": 5}, "end_time is 5; allowed is a time with a zone"),
         ({"formattype": "csv"}, "unknown field 'formattype'; did you mean 'format_type'?"),
+        ({"window": "day"}, 'window is "day"; allowed is "data_interval" or null'),
+        ({"seed": 2**63}, "seed is 9223372036854775808; allowed is an integer from"),
         ({"zzz": 1}, "unknown field 'zzz'; allowed are emulation_domain, emulator_sync, format_type, sync_type"),
     ],
 )

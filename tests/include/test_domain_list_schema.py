@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from include import domain_list
 from include.domain_list import ARTICLE_DOMAINS, DomainListError, parse_domain_list
+from include.domain_list.fields import FIELDS
 
 FILE = Path(__file__).parents[2] / "docs" / "emulation_domains.schema.json"
 SCHEMA: dict[str, Any] = json.loads(FILE.read_text())
@@ -44,16 +46,28 @@ VALUES: dict[str, tuple[list[Any], list[Any]]] = {
         [0, -1, 0.0, 1e400, 1e10, "", "fast", "5", True, [], {}],
     ),
     "max_records": ([None, *WHOLE], NO_WHOLE),
-    "seed": ([None, 0, -7, 7.0, 2**63], [1.5, "7", False, []]),
+    "seed": ([None, 0, -7, 7.0, 2**63 - 1, -(2**63)], [1.5, "7", False, [], 2**63, -(2**63) - 1, 1e400]),
     "compression": ([None, "gzip", "none"], ["", " ", "g zip", 5, "gzip\n", True]),
+    "window": ([None, "data_interval"], ["", "day", "Data_Interval", 1, True, ["data_interval"], {}]),
     "start_time": (TIMES, NO_TIMES),
     "end_time": (TIMES, NO_TIMES),
+    "data_emulator_conn_id": (
+        [None, "data_emulator_default", "team/a:emulator-2", "x" * 200],
+        ["", " ", "a b", "a\n", "x" * 201, 5, True, []],
+    ),
     "label": (
         [None, "x", "payments, fast", "a  b", "é", "🚀", "x" * 100, "🚀" * 100, "{{ ds }}", '"', "\u00a0"],
         ["", " ", " x", "x ", "x" * 101, "a\nb", "a\n", "\n", "a\tb", "\x7f", "\x85", "a\u2028", "\ud800", 5, True, []],
     ),
     "wait_timeout": ([None, 0.5, 1, 31_622_400], [0, -1, 31_622_401, 1e400, "60", True, []]),
     "poll_interval": ([None, 0.05, 10, 86_400], [0, -0.5, 86_401, 1e400, "10", False, {}]),
+}
+
+
+#: What an entry needs beside a field, for the field's value to be good.
+COMPANIONS: dict[str, dict[str, Any]] = {
+    "start_time": {"end_time": "9999-01-01T00:00:00Z"},
+    "end_time": {"start_time": "0001-01-01T00:00:00Z"},
 }
 
 
@@ -72,13 +86,19 @@ def assert_they_agree(value: Any, good: bool) -> None:
     assert is_good(text) is good, f"the parser on {text}"
 
 
+def test_the_file_is_what_the_command_prints() -> None:
+    command = [sys.executable, "-m", "include.domain_list", "--schema"]
+    printed = subprocess.run(command, cwd=FILE.parents[1], capture_output=True, text=True, check=True).stdout
+    assert FILE.read_text() == printed, "make docs/emulation_domains.schema.json anew: see CONTRIBUTING.md"
+
+
 def test_it_is_a_schema() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
 
 
 def test_it_has_the_parsers_fields() -> None:
-    assert list(PROPERTIES) == list(domain_list._FIELDS) == list(VALUES)
+    assert list(PROPERTIES) == list(FIELDS) == list(VALUES)
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -86,7 +106,8 @@ def test_a_fields_values(name: str) -> None:
     good, bad = VALUES[name]
     for values, is_allowed in ((good, True), (bad, False)):
         for value in values:
-            assert_they_agree([{"emulation_domain": "transaction", name: value}], is_allowed)
+            companions = COMPANIONS.get(name, {}) if value is not None else {}
+            assert_they_agree([{"emulation_domain": "transaction", **companions, name: value}], is_allowed)
 
 
 @pytest.mark.parametrize("value", VALUES["emulation_domain"][0])
@@ -99,7 +120,7 @@ def test_what_is_no_entry(value: Any) -> None:
     assert_they_agree([value], False)
 
 
-@pytest.mark.parametrize("value", [{}, "user-profile", None, 5, True, {"emulation_domain": "transaction"}])
+@pytest.mark.parametrize("value", [[], {}, "user-profile", None, 5, True, {"emulation_domain": "transaction"}])
 def test_what_is_no_list(value: Any) -> None:
     assert_they_agree(value, False)
 
@@ -109,9 +130,12 @@ def test_what_is_no_field(name: str) -> None:
     assert_they_agree([{"emulation_domain": "transaction", name: 1}], False)
 
 
-@pytest.mark.parametrize("value", [[], ["transaction", "transaction"], list(ARTICLE_DOMAINS), *SCHEMA["examples"]])
+@pytest.mark.parametrize("value", [["transaction", "transaction"], list(ARTICLE_DOMAINS), *SCHEMA["examples"]])
 def test_good_lists(value: Any) -> None:
     assert_they_agree(value, True)
+
+
+INDEPENDENT = sorted({*VALUES} - {"window", "start_time", "end_time"})
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -121,7 +145,8 @@ def test_lists_made_at_random(seed: int) -> None:
     for _ in range(25):
         entries: list[Any] = []
         for index in range(chance.randint(1, 4)):
-            fields = chance.sample(sorted(VALUES), chance.randint(0, len(VALUES)))
+            # Those that depend on one another have a test of their own.
+            fields = chance.sample(INDEPENDENT, chance.randint(0, len(INDEPENDENT)))
             entry = {name: chance.choice(VALUES[name][0]) for name in {*fields, "emulation_domain"}}
             if entry.get("label") is not None:
                 entry["label"] = f"label {index}"
@@ -137,7 +162,10 @@ def test_lists_made_at_random(seed: int) -> None:
 def test_what_a_schema_cannot_say() -> None:
     for value in (
         [{"emulation_domain": "a", "label": "x"}, {"emulation_domain": "b", "label": "x"}],
-        [{"emulation_domain": "a", "start_time": "2026-02-30T00:00:00Z"}],
+        [{"emulation_domain": "a", "start_time": "2026-02-30T00:00:00Z", "end_time": "2026-03-01T00:00:00Z"}],
+        [{"emulation_domain": "a", "start_time": "2026-03-01T00:00:00Z", "end_time": "2026-03-01T00:00:00Z"}],
+        [{"emulation_domain": "a", "start_time": "2026-03-01T00:00:00Z"}],
+        [{"emulation_domain": "a", "window": "data_interval", "rate": None}],
     ):
         assert VALIDATOR.is_valid(value)
         assert not is_good(json.dumps(value))

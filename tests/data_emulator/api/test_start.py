@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from data_emulator.settings import Settings
 from data_emulator.stack.seaweedfs import SeaweedFS
 from tests.data_emulator import readback
 from tests.data_emulator.running_service import Json, RunningService, request
@@ -166,3 +167,41 @@ def test_an_unknown_name_is_refused(http: httpx.Client, field: str, value: str, 
 def data(record: Json) -> Json:
     """Return a record's data without the time at which it was made."""
     return {key: value for key, value in record["data"].items() if key != "timestamp"}
+
+
+class TestDays:
+    """Backfills of days, as a run for each interval asks for them."""
+
+    @staticmethod
+    def day(running: RunningService, s3_store: SeaweedFS, number: int, seed: int, **more: Any) -> list[Json]:
+        times = {"start_time": f"2025-01-0{number}T00:00:00Z", "end_time": f"2025-01-0{number + 1}T00:00:00Z"}
+        asked = request(rate=None, max_records=500, seed=seed, **times, **more)
+        emulation_id = running.post(asked)
+        running.ended(emulation_id)
+        found = records(s3_store, emulation_id)
+        assert {each.pop("emulation_id") for each in found} == {emulation_id}
+        return found
+
+    def test_a_day_that_is_made_again_is_the_same(self, running: RunningService, s3_store: SeaweedFS) -> None:
+        assert self.day(running, s3_store, 1, 7) == self.day(running, s3_store, 1, 7)
+
+    def test_days_are_about_the_same_users_if_their_world_is(
+        self, running: RunningService, s3_store: SeaweedFS
+    ) -> None:
+        profiles_id = running.post(
+            request(emulation_domain="user-profile", rate=None, max_records=Settings().world_users)
+        )
+        running.ended(profiles_id)
+        lines = readback.objects(s3_store, "user-profiles", profiles_id).values()
+        service_users = {json.loads(line)["data"]["user_id"] for each in lines for line in each.splitlines()}
+
+        def users(rows: list[Json]) -> set[str]:
+            return {row["data"]["user_id"] for row in rows}
+
+        first, second = (self.day(running, s3_store, day, seed=day, world_seed=None) for day in (1, 2))
+        assert users(first) | users(second) <= service_users
+        ids = [row["data"]["transaction_id"] for row in first + second]
+        assert len(set(ids)) == len(ids)
+        own, another = self.day(running, s3_store, 1, 1), self.day(running, s3_store, 1, 1, world_seed=5)
+        assert users(own).isdisjoint(service_users)
+        assert users(another).isdisjoint(service_users | users(own))

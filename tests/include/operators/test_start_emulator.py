@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -71,6 +72,67 @@ def test_a_run_can_make_the_data_of_its_own_interval(connect: Any, make_context:
     operator.execute(make_context())
     sent = requests_mock.last_request.json()
     assert (sent["start_time"], sent["end_time"]) == ("2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+01:00")
+
+
+@pytest.mark.parametrize("kind", [str, lambda time: time])
+def test_an_empty_interval_says_what_to_do(kind: Any, connect: Any, make_context: Any, requests_mock: Mocker) -> None:
+    connect()
+    midnight = kind(datetime(2026, 1, 1, tzinfo=UTC))
+    operator = StartEmulatorOperator(task_id="t", **SIX, start_time=midnight, end_time=midnight)
+    with pytest.raises(DataEmulatorConfigError) as caught:
+        operator.execute(make_context())
+    assert str(caught.value) == (
+        "Cannot start an emulation: start_time and end_time are both 2026-01-01T00:00:00+00:00: an empty interval. By "
+        'default Airflow 3 gives no other to the run of a cron schedule: use window="data_interval", or schedule the '
+        "DAG by CronDataIntervalTimetable"
+    )
+    assert not requests_mock.called
+
+
+class TestWindow:
+    RUN = SimpleNamespace(
+        data_interval_start=datetime(2026, 1, 1, tzinfo=UTC),
+        data_interval_end=datetime(2026, 1, 2, tzinfo=UTC),
+        run_type="scheduled",
+    )
+
+    def start(self, make_context: Any, **task: Any) -> str:
+        operator = StartEmulatorOperator(task_id="t", **SIX, window="data_interval", max_records=5)
+        context = {**make_context(**task), "dag_run": self.RUN, "dag": DAG("d")}
+        return str(operator.execute(context))  # type: ignore[arg-type]
+
+    def test_the_same_interval_is_made_once_whichever_run_asks(
+        self, connect: Any, make_context: Any, requests_mock: Mocker
+    ) -> None:
+        connect()
+        requests_mock.post(URL, status_code=201, json={"id": "e1"})
+        for task in ({}, {"max_tries": 5}, {"run_id": "another"}):
+            self.start(make_context, **task)
+        keys, bodies = zip(
+            *((each.headers["Idempotency-Key"], each.json()) for each in requests_mock.request_history), strict=True
+        )
+        assert len(set(keys)) == 1
+        assert bodies[0] == bodies[1] == bodies[2]
+        assert bodies[0]["start_time"] == "2026-01-01T00:00:00+00:00"
+        assert bodies[0]["world_seed"] is None
+
+    @pytest.mark.parametrize(
+        ("state", "starts"), [("completed", 1), ("processing", 1), ("failed", 2), ("cancelled", 2)]
+    )
+    def test_what_was_in_vain_is_made_again(
+        self, state: str, starts: int, connect: Any, make_context: Any, requests_mock: Mocker
+    ) -> None:
+        connect()
+        replayed = {"status_code": 201, "json": {"id": "e1"}, "headers": {"Idempotency-Replayed": "true"}}
+        requests_mock.post(URL, [replayed, {"status_code": 201, "json": {"id": "e2"}}])
+        requests_mock.get(f"{URL}e1/status", json={"id": "e1", "status": {"global_status": state, "threads": {}}})
+        assert self.start(make_context) == f"e{starts}"
+
+    def test_another_window_is_refused(self, connect: Any, make_context: Any, requests_mock: Mocker) -> None:
+        connect()
+        with pytest.raises(DataEmulatorConfigError, match="window must be 'data_interval' or None, got 'day'"):
+            StartEmulatorOperator(task_id="t", **SIX, window="day").execute(make_context())
+        assert not requests_mock.called
 
 
 def test_a_wrong_parameter_is_refused_before_anything_is_sent(
