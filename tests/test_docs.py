@@ -276,9 +276,10 @@ class TestReadme:
 
 def test_the_runtime_version_named_is_the_images() -> None:
     (stage,) = dockerfile.read(ROOT / "Dockerfile")
-    version = stage.image.rpartition(":")[2]
-    for name in (DOCS / "adr" / "0006-images-and-lock.md", ROOT / "requirements.txt"):
-        assert f"Runtime {version} has" in name.read_text()
+    version, _, python = stage.image.rpartition(":")[2].partition("-python-")
+    page = (DOCS / "adr" / "0006-images-and-lock.md").read_text()
+    assert f"Runtime {version} has Airflow" in page
+    assert f"names the Python ({python})" in page
 
 
 def test_every_dependency_has_its_reason() -> None:

@@ -164,7 +164,8 @@ class Airflow:
                 "execution_api_server_url": f"{self.url}/execution/",
                 "fernet_key": self._secret("core", "fernet_key"),
             },
-            "database": {"sql_alchemy_conn": f"sqlite:///{self._database}"},
+            # Four processes write to one file: on a busy machine SQLite's own 5 s are too short a wait for its lock.
+            "database": {"sql_alchemy_conn": f"sqlite:///{self._database}?timeout=60"},
             "logging": {"base_log_folder": self._home / "logs"},
             "api": {
                 "base_url": self.url,
@@ -172,8 +173,12 @@ class Airflow:
                 "secret_key": self._secret("api", "secret_key"),
             },
             "api_auth": {"jwt_secret": self._secret("api_auth", "jwt_secret")},
-            # A task follows upon another at once, and not up to a second later.
-            "scheduler": {"scheduler_idle_sleep_time": 0.25},
+            "scheduler": {
+                # A task follows upon another at once, and not up to a second later.
+                "scheduler_idle_sleep_time": 0.25,
+                # Tasks are copies of a process that has imported what they need; Python 3.14's default undoes that.
+                **({"mp_start_method": "fork"} if sys.platform == "linux" else {}),
+            },
             # A new or changed DAG file shows within seconds, as one who edits it expects.
             "dag_processor": {"refresh_interval": 5, "min_file_process_interval": 5, "parsing_processes": 1},
             "usage_data_collection": {"enabled": False},
