@@ -25,7 +25,6 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from data_emulator.settings import Settings
-from data_emulator.stack import stack
 from data_emulator.stack.ports import PortReservation
 from data_emulator.stack.seaweedfs import weed_path
 from include.bronze.connections import KAFKA_CONN_ID, kafka_config
@@ -194,9 +193,8 @@ class TestAirflowSettings:
         _, variable = airflow_settings["variables"]
         assert (variable["variable_name"], variable["variable_value"]) == (BUCKET_VARIABLE, DEFAULT_BUCKET)
 
-    def test_pool(self, airflow_settings: dict[str, Any]) -> None:
-        (pool,) = airflow_settings["pools"]
-        assert (pool["pool_name"], pool["pool_slot"]) == (stack._POOL, stack._POOL_SLOTS)
+    def test_there_is_no_pool_in_which_deferred_tasks_would_not_count(self, airflow_settings: dict[str, Any]) -> None:
+        assert "pools" not in airflow_settings
 
     def test_only_fields_that_the_astro_cli_reads(self, airflow_settings: dict[str, Any]) -> None:
         known = {

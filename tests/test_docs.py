@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 
 from data_emulator.domains import ENTRY_POINT_GROUP, all_domains
 from data_emulator.settings import Settings
+from data_emulator.stack import stack
 from data_emulator.stack.ports import PortReservation
 from data_emulator.stack.processes import Supervisor
 from data_emulator.stack.seaweedfs import SeaweedFS
@@ -26,6 +27,7 @@ from data_emulator.wire import EmulationRequest
 from include.connection import OWN_FIELDS, ConnectionSettings
 from include.domain_list import parse_domain_list
 from include.domain_list.fields import FIELDS
+from include.emulations import DEFAULT_POOL
 from include.retry import PASSING_STATUS_CODES
 from tests import dockerfile
 
@@ -264,11 +266,11 @@ class TestReadme:
         stated = f"`127.0.0.1:{first}`, " + " and ".join(f"`:{port}`" for port in others)
         assert stated in self.PAGE.read_text().replace("\n", " ")
 
-    def test_pool_is_that_of_the_settings_file(self) -> None:
-        settings = yaml.safe_load((ROOT / "airflow_settings.example.yaml").read_text())
-        (pool,) = settings["airflow"]["pools"]
-        command = f'--include-deferred {pool["pool_name"]} {pool["pool_slot"]} "{pool["pool_description"]}"'
-        assert command in self.PAGE.read_text()
+    @pytest.mark.parametrize("page", ["README.md", "docs/airflow.md"])
+    def test_the_pool_is_the_one_that_make_up_makes(self, page: str) -> None:
+        command = f'pools set --include-deferred {stack._POOL} {stack._POOL_SLOTS} "{stack._POOL_DESCRIPTION}"'
+        assert command in (ROOT / page).read_text()
+        assert stack._POOL == DEFAULT_POOL
 
     def test_entry_point_group_of_domains(self) -> None:
         assert f"\n{ENTRY_POINT_GROUP} =\n" in self.PAGE.read_text()

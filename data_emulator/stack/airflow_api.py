@@ -106,13 +106,14 @@ class AirflowApi:
         self.request("PATCH", f"/connections/{connection_id}", body, update_mask="extra")
 
     def ensure_pool(self, name: str, *, slots: int, description: str) -> None:
-        """Create pool `name`, in which deferred tasks count, unless there is one already."""
-        body = {"name": name, "slots": slots, "description": description, "include_deferred": True}
+        """Create pool `name`, or leave its slots as they are; deferred tasks count in it from now on."""
+        pool = {"slots": slots, "description": description, "include_deferred": True}
         try:
-            self.request("POST", "/pools", body)
+            self.request("POST", "/pools", {"name": name, **pool})
         except AirflowApiError as error:
             if error.status != httpx.codes.CONFLICT:
                 raise
+            self.request("PATCH", f"/pools/{name}", {"pool": name, **pool}, update_mask="include_deferred")
 
     def has_dag(self, dag_id: str) -> bool:
         """Tell whether the DAG `dag_id` has been read."""

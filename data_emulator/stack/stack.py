@@ -28,6 +28,7 @@ _S3_CONNECTION_ID = "data_emulator_s3"
 _KAFKA_CONNECTION_ID = "data_emulator_kafka"
 _POOL = "data_emulator"
 _POOL_SLOTS = 16
+_POOL_DESCRIPTION = "Emulations at once, those being waited for included"
 _ATTEMPTS = 3
 _PORTS = SeaweedFS.PORT_COUNT + Tansu.PORT_COUNT + Service.PORT_COUNT + Airflow.PORT_COUNT
 
@@ -175,7 +176,7 @@ def _start_airflow(
     airflow.start()
     with AirflowApi(airflow.url) as api:
         # Rows, and no environment variables, so that they are seen and edited in the UI.
-        api.ensure_pool(_POOL, slots=_POOL_SLOTS, description="Emulations at once, those being waited for included")
+        api.ensure_pool(_POOL, slots=_POOL_SLOTS, description=_POOL_DESCRIPTION)
         _connect(api, service_port)
         _connect_store(api, store)
         _connect_broker(api, broker)

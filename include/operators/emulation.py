@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _HANDLER_WAITS_S = 1.0
 
 
+#: The XCom that says why a task has failed: its label and the reason, for whoever sums up.
+FAILURE_KEY = "failure"
+
+
 class EmulationLink(BaseOperatorLink):
     """Link to the emulation in the service."""
 
@@ -75,15 +79,17 @@ class EmulationOperator(BaseOperator):
     def _execute(self, context: Context) -> Any:
         raise NotImplementedError
 
-    def _reported(self, step: Callable[..., Any], *args: Any) -> Any:
+    def _reported(self, step: Callable[..., Any], context: Context, *args: Any) -> Any:
         """Run a step of the task with the arguments taken; an error of ours goes to the log without its traceback.
 
-        Its text says what was wrong and what to do, which twenty lines of traceback would hide.
+        Its text says what was wrong and what to do, which twenty lines of traceback would hide. It is left in the XCom
+        ``failure``, too.
         """
         try:
             self._take_arguments()
-            return step(*args)
+            return step(context, *args)
         except DataEmulatorError as error:
+            context["ti"].xcom_push(key=FAILURE_KEY, value={"label": self.label, "reason": str(error)})
             self.log.debug("The task fails", exc_info=error)
             raise error.with_traceback(None) from None
 

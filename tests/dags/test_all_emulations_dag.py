@@ -43,7 +43,8 @@ def test_the_chain_of_tasks(dag: DAG) -> None:
         "get_domains": {"start"},
         "emulate.start": {"get_domains"},
         "emulate.wait": {"emulate.start", "get_domains"},
-        "end": {"emulate.wait", "get_domains"},
+        "check_pool": {"get_domains"},
+        "end": {"emulate.wait", "get_domains", "check_pool"},
     }
 
 
@@ -70,13 +71,12 @@ def test_an_entry_of_the_list_is_what_the_group_is_called_with(dag: DAG) -> None
     assert set(parse_domain_list(None)[0]) <= known
 
 
-def test_both_are_throttled_by_the_pool_alone_and_waits_come_before_starts_of_later_domains(dag: DAG) -> None:
+def test_both_are_throttled_by_the_pool_alone_and_waits_come_before_the_starts_of_any_run(dag: DAG) -> None:
     start, wait = dag.get_task("emulate.start"), dag.get_task("emulate.wait")
     assert start.pool == wait.pool == "data_emulator"
-    # With the same weight Airflow goes by the map index.
-    assert start.priority_weight == wait.priority_weight
-    assert str(start.weight_rule) == str(wait.weight_rule)
-    assert "absolute" in str(start.weight_rule).lower()
+    assert wait.priority_weight > start.priority_weight > dag.get_task("check_pool").priority_weight
+    for task in (start, wait, dag.get_task("check_pool")):
+        assert "absolute" in str(task.weight_rule).lower()
     assert dag.max_active_tasks == 1024
     assert {task.pool for task in dag.tasks} - {"data_emulator"} == {"default_pool"}
 
@@ -94,15 +94,27 @@ def test_what_nobody_waits_for_is_abandoned(dag: DAG) -> None:
     ("params", "allowed"),
     [
         ({}, True),
-        ({"rate": 100, "timeout": 5, "seed": 7}, True),
+        ({"rate": 100, "timeout": 5, "seed": 7, "only": ["transaction"]}, True),
         ({"rate": "unlimited"}, True),
+        ({"rate": "100"}, True),
+        ({"rate": 0.5}, True),
+        ({"rate": "abc"}, False),
+        ({"rate": 0}, False),
+        ({"rate": -1}, False),
+        ({"rate": 2_000_000_000}, False),
         ({"timeout": 0}, False),
         ({"timeout": "soon"}, False),
         ({"seed": 1.5}, False),
+        ({"seed": 2**53 - 1}, True),
+        ({"seed": 2**53}, False),
+        ({"seed": -(2**53)}, False),
+        ({"only": []}, True),
+        ({"only": "transaction"}, False),
+        ({"only": [5]}, False),
     ],
 )
-def test_a_manual_run_may_override_rate_duration_and_seed(dag: DAG, params: dict[str, Any], allowed: bool) -> None:
-    assert set(dag.params) == {"rate", "timeout", "seed"}
+def test_the_form_of_a_manual_run(dag: DAG, params: dict[str, Any], allowed: bool) -> None:
+    assert set(dag.params) == {"rate", "timeout", "seed", "only"}
     for name, value in params.items():
         param = dag.params.get_param(name)
         if allowed:
@@ -209,6 +221,7 @@ def test_a_domain_that_fails_leaves_the_others_alone_and_the_end_names_it(runs: 
     assert states(run) == {
         "start_-1": "success",
         "get_domains_-1": "success",
+        "check_pool_-1": "success",
         "emulate.start_0": "failed",
         "emulate.wait_0": "upstream_failed",
         "emulate.start_1": "success",
@@ -216,7 +229,10 @@ def test_a_domain_that_fails_leaves_the_others_alone_and_the_end_names_it(runs: 
         "end_-1": "failed",
     }
     assert run["tasks"]["emulate.start_0"]["label"] == "orders"
-    assert "1 of 2 domains: orders to kafka: did not complete (start: failed, wait: upstream_failed)" in runs["log"]
+    text = "1 of 2 domains completed, 2 are needed. Not completed: orders to kafka: did not complete: "
+    assert text in runs["log"]
+    reason = runs["log"].split(text)[1].splitlines()[0]
+    assert "Domain not supported: orders" in reason
 
 
 def test_a_malformed_list_fails_the_task_that_reads_it_and_the_run(runs: dict[str, Any]) -> None:

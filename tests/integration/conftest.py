@@ -45,18 +45,23 @@ def service(supervisor: Supervisor, s3_store: SeaweedFS, kafka_broker: Tansu, ru
     return service
 
 
+def project_with_test_dags(project: Path) -> Path:
+    """Make a folder a project with this one's `include`, its DAGs and those of tests/integration/dags; return it."""
+    (project / "include").symlink_to(project_dir() / "include")
+    (project / "dags").mkdir()
+    for source in (project_dir() / "dags", Path(__file__).parent / "dags"):
+        for file in source.glob("*.py"):
+            (project / "dags" / file.name).symlink_to(file)
+    return project
+
+
 @pytest.fixture(scope="session")
 def whole_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A whole stack of its own, Airflow included, in which DAGs are active and run only when they are triggered.
 
     Beside the project's DAGs it has those of tests/integration/dags.
     """
-    project = tmp_path_factory.mktemp("project")
-    (project / "include").symlink_to(project_dir() / "include")
-    (project / "dags").mkdir()
-    for source in (project_dir() / "dags", Path(__file__).parent / "dags"):
-        for file in source.glob("*.py"):
-            (project / "dags" / file.name).symlink_to(file)
+    project = project_with_test_dags(tmp_path_factory.mktemp("project"))
     stack = Stack(
         tmp_path_factory.mktemp("whole-stack"), with_airflow=True, guarded=True, scheduled=False, project=project
     )

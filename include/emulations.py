@@ -1,0 +1,218 @@
+"""A task group that emulates every domain of a list: what ``all_emulations_dag`` is made of, for any DAG.
+
+::
+
+    with DAG("nightly", schedule="@daily"):
+        prepare() >> emulation_group("emulations", domains="nightly_domains") >> report()
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Param, TaskGroup, chain, get_current_context, task, task_group
+from airflow.sdk.exceptions import AirflowFailException
+
+from include.assets import EMULATIONS
+from include.defaults import DEFAULT_CONN_NAME
+from include.operators.emulation import FAILURE_KEY
+from include.operators.emulation_wait import RECEIPT_KEY
+from include.operators.pool_check import PoolCheckOperator
+from include.operators.start_emulator import StartEmulatorOperator
+from include.operators.status_emulation import StatusEmulationOperator
+
+log = logging.getLogger(__name__)
+
+#: Limits how many emulations run at a time: it has to count deferred tasks too.
+DEFAULT_POOL = "data_emulator"
+#: The pool that every Airflow has.
+AIRFLOWS_POOL = "default_pool"
+#: The Airflow Variable with the list.
+DEFAULT_VARIABLE = "emulation_domains"
+#: The service cancels an emulation for whose status nobody has asked for an hour: a triggerer may be away for as long,
+#: and what a deleted run left behind does not run for ever.
+ABANDON_AFTER_S = 3600
+
+#: A wait goes before every start, of whichever run: nothing that was started is abandoned since its wait has no slot.
+_WAIT_WEIGHT, _START_WEIGHT, _CHECK_WEIGHT = 3, 2, 1
+#: What asks only Airflow is tried for as long as an ordinary redeployment takes.
+_RETRIES, _RETRY_DELAY = 5, timedelta(seconds=30)
+
+#: Whole numbers up to here survive the browser, in which the form is.
+_MAX_SAFE_INTEGER = 2**53 - 1
+
+
+def emulation_group(
+    group_id: str = "emulations",
+    domains: str | Sequence[str | Mapping[str, Any]] = DEFAULT_VARIABLE,
+    *,
+    data_emulator_conn_id: str = DEFAULT_CONN_NAME,
+    pool: str = DEFAULT_POOL,
+    abandon_after: int = ABANDON_AFTER_S,
+    min_completed: float = 1.0,
+    with_form: bool = False,
+    prefix_group_id: bool = True,
+    default_args: dict[str, Any] | None = None,
+) -> TaskGroup:
+    """Add the tasks that read a list of domains, emulate each on its own, and sum up; call it inside a DAG.
+
+    ``get_domains`` -> for each domain ``emulate.start`` -> ``emulate.wait`` -> ``end``. A domain that fails leaves the
+    others running; ``end`` names it with its reason. ``check_pool`` fails if nothing gets a slot of the pool.
+
+    :param group_id: of the group; with ``prefix_group_id`` its tasks' ids begin with it, so that a DAG can have several
+    :param domains: the list, or the name of the Airflow Variable that holds it, which is read on every run
+    :param data_emulator_conn_id: the Airflow connection of entries that name none
+    :param pool: of starts and waits; it should count deferred tasks
+    :param abandon_after: seconds after which the service cancels an emulation for whose status nobody asks
+    :param min_completed: which share of the domains has to complete: 0.9 if 9 of 10 are enough
+    :param with_form: whether the DAG has :func:`form_params`, and what a run gives there replaces what the list says
+    :param default_args: of the group's tasks, beside those of the DAG
+    """
+    if not 0 < min_completed <= 1:
+        raise ValueError(f"min_completed must be above 0 and at most 1, a share of the domains, got {min_completed!r}")
+    entries = domains if isinstance(domains, str) else list(domains)
+
+    defaults: Any = default_args or {}
+    with TaskGroup(group_id, prefix_group_id=prefix_group_id, default_args=defaults) as group:
+
+        @task(retries=_RETRIES, retry_delay=_RETRY_DELAY)
+        def get_domains() -> list[dict[str, Any]]:
+            """Read and check the list of domains."""
+            return domains_of_run(entries, with_form=with_form)
+
+        @task_group
+        def emulate(domain: dict[str, Any]) -> Any:
+            """Emulate one domain: an entry of the list, which has parameters of both operators."""
+            common: dict[str, Any] = {
+                "arguments": domain,
+                "data_emulator_conn_id": data_emulator_conn_id,
+                "map_index_template": "{{ task.arguments.emulation_label }}",
+                "pool": pool,
+                "weight_rule": "absolute",
+            }
+            start = StartEmulatorOperator(
+                task_id="start", abandon_after=abandon_after, priority_weight=_START_WEIGHT, **common
+            )
+            wait = StatusEmulationOperator(
+                task_id="wait", prev_task_id="start", outlets=[EMULATIONS], priority_weight=_WAIT_WEIGHT, **common
+            )
+            chain(start, wait)
+            return wait.output
+
+        @task(trigger_rule="all_done", retries=_RETRIES, retry_delay=_RETRY_DELAY)
+        def end(domains: list[dict[str, Any]] | None) -> dict[str, Any]:
+            """Sum up what became of each domain, and fail unless enough completed."""
+            return sum_up(domains, min_completed)
+
+        listed = get_domains()
+        emulations = emulate.expand(domain=listed)
+        ended = end(listed)  # type: ignore[arg-type]  # at parse time an XComArg stands in for the list
+        chain(listed, emulations, ended)
+        if pool != AIRFLOWS_POOL:
+            check = PoolCheckOperator(
+                task_id="check_pool",
+                watched_pool=pool,
+                start_task_id=group.child_id("emulate.start"),  # type: ignore[no-untyped-call]
+                wait_task_id=group.child_id("emulate.wait"),  # type: ignore[no-untyped-call]
+                priority_weight=_CHECK_WEIGHT,
+                weight_rule="absolute",
+            )
+            chain(listed, check, ended)
+    return group
+
+
+def form_params() -> dict[str, Param]:
+    """Return the params of a DAG for :func:`emulation_group` with ``with_form``: the form of a manual run."""
+    return {
+        "rate": Param(
+            None,
+            type=["null", "number", "string"],
+            exclusiveMinimum=0,
+            maximum=1_000_000_000,
+            pattern=r"^(unlimited|[0-9]+(\.[0-9]+)?)$",
+            title="Rate",
+            description='Records a second for every domain, or "unlimited"; empty: as the list says.',
+        ),
+        "timeout": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            maximum=_MAX_SAFE_INTEGER,
+            title="Duration",
+            description="Seconds to emulate every domain for; empty: as the list says.",
+        ),
+        "seed": Param(
+            None,
+            type=["null", "integer"],
+            minimum=-_MAX_SAFE_INTEGER,
+            maximum=_MAX_SAFE_INTEGER,
+            title="Seed",
+            description="The same seed makes the same data; up to 2^53 - 1, beyond which browsers round; empty: as the "
+            "list says.",
+        ),
+        "only": Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string", "minLength": 1},
+            title="Only",
+            description="Labels of the entries to emulate, one a line; a label is the domain unless the list gives "
+            "another; empty: all.",
+        ),
+    }
+
+
+# What follows runs in tasks. It is imported there, and not above, since every task parses the DAG's file.
+
+
+def domains_of_run(domains: str | list[Any], *, with_form: bool) -> list[dict[str, Any]]:
+    """Read and check the list, with what the run's form replaces."""
+    from airflow.sdk.configuration import conf
+
+    from include.domain_list import DomainListError, check_entries, parse_domain_list, with_overrides
+    from include.variables import read_variable
+    from include.window import Window
+
+    context = get_current_context()
+    max_entries = conf.getint("core", "max_map_length", fallback=1024)
+    try:
+        if isinstance(domains, str):
+            entries = parse_domain_list(read_variable(domains), variable=domains, max_entries=max_entries)
+        else:
+            entries = check_entries(domains, max_entries=max_entries)
+        if with_form:
+            entries = with_overrides(entries, **{name: context["params"].get(name) for name in form_params()})
+    except DomainListError as error:
+        raise AirflowFailException(str(error)) from None
+    if any(entry["window"] for entry in entries):
+        window = Window.of_run(context)  # now, so that a run without an interval fails once, and not in every start
+        log.info("The run's interval is %s to %s", window.start.isoformat(), window.end.isoformat())
+    return entries
+
+
+def sum_up(domains: list[dict[str, Any]] | None, min_completed: float) -> dict[str, Any]:
+    """Log what became of each domain, and return the totals; fail unless enough completed."""
+    from include.run_summary import domain_outcomes, totals, verdict
+
+    if domains is None:
+        raise AirflowFailException("There is no list of domains: see the log of get_domains")
+    ti = get_current_context()["ti"]
+    start_task_id, wait_task_id = (f"{ti.task_id.removesuffix('end')}emulate.{name}" for name in ("start", "wait"))
+    tasks = [start_task_id, wait_task_id]
+    states = ti.get_task_states(dag_id=ti.dag_id, task_ids=tasks, run_ids=[ti.run_id]).get(ti.run_id, {})
+    # Each by one request for all that there are.
+    receipts = ti.xcom_pull(task_ids=[wait_task_id], key=RECEIPT_KEY)
+    all_succeeded = all(state == "success" for state in states.values())
+    failures = [] if all_succeeded else ti.xcom_pull(task_ids=tasks, key=FAILURE_KEY)
+    outcomes = domain_outcomes(
+        domains, states, receipts, failures, start_task_id=start_task_id, wait_task_id=wait_task_id
+    )
+    for outcome in outcomes:
+        log.info(outcome.text)
+    enough, text = verdict(outcomes, min_completed)
+    if not enough:
+        raise AirflowFailException(text)
+    log.info(text)
+    return totals(outcomes)
