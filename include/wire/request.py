@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 
+from include.domain_list.fields import FIELDS, Field, plain
 from include.exceptions import DataEmulatorConfigError
 
 #: The value of ``rate`` that asks for as many records a second as the service can make.
@@ -56,31 +56,17 @@ class EmulationRequest:
         """
         problems: list[str] = []
         values: dict[str, Any] = {}
-        for name in ("emulator_sync", "emulation_domain", "format_type", "sync_type"):
-            value = arguments.get(name)
-            if not isinstance(value, str) or not value.strip():
-                problems.append(f"{name} must be a non-empty string, got {value!r}")
+        for field in fields(cls):
+            given = arguments.get(field.name)
+            if given is None and field.default is None:
+                continue
+            kind = _ALLOWED[field.name]
+            value = _value(given, kind)
+            if kind.allows(value):
+                values[field.name] = plain(value)
             else:
-                values[name] = value.strip()
-        for name in ("max_chunk_size", "timeout"):
-            values[name] = _integer(name, arguments.get(name), problems)
-        for name in ("max_records", "seed", "abandon_after"):
-            value = arguments.get(name)
-            values[name] = None if value is None else _integer(name, value, problems)
-        world_seed = arguments.get("world_seed")
-        values["world_seed"] = (
-            world_seed if world_seed in (None, SERVICE_WORLD) else _integer("world_seed", world_seed, problems)
-        )
-        abandon_after = values["abandon_after"]
-        if abandon_after is not None and abandon_after < MIN_ABANDON_AFTER_S:
-            problems.append(f"abandon_after must be at least {MIN_ABANDON_AFTER_S} seconds, got {abandon_after}")
-        values["rate"] = _rate(arguments.get("rate"), problems)
-        values["compression"] = compression = arguments.get("compression")
-        if compression is not None and (not isinstance(compression, str) or not compression.strip()):
-            problems.append(f"compression must be a non-empty string, got {compression!r}")
-        for name in ("start_time", "end_time"):
-            values[name] = _time(name, arguments.get(name), problems)
-        if values["start_time"] and values["end_time"]:
+                problems.append(f"{field.name} must be {kind.allowed}, got {given!r}")
+        if not problems and "start_time" in values and "end_time" in values:
             problems += _range_problems(values["start_time"], values["end_time"])
         if problems:
             raise DataEmulatorConfigError("Cannot start an emulation: " + "; ".join(problems))
@@ -106,47 +92,41 @@ class EmulationRequest:
         return body
 
 
-def _integer(name: str, value: Any, problems: list[str]) -> int | None:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str):
+def _value(given: Any, kind: Field) -> Any:
+    """What was meant by an argument that may have come out of a template, and is text then."""
+    if isinstance(given, datetime):
+        return given.isoformat()
+    if not isinstance(given, str):
+        return given
+    text = given.strip()
+    for read in () if kind is _TEXT else (int, float, _iso_time):
         try:
-            return int(value)
+            return read(text)
         except ValueError:
-            pass
-    problems.append(f"{name} must be an integer, got {value!r}")
-    return None
+            continue
+    return text
 
 
-def _rate(value: Any, problems: list[str]) -> float | Literal["unlimited"] | None:
-    if value is None:
-        return None
-    if value == UNLIMITED:
-        return UNLIMITED
-    if not isinstance(value, bool):
-        try:
-            rate = float(value)
-        except (TypeError, ValueError):
-            rate = math.nan
-        if math.isfinite(rate) and rate > 0:
-            return rate
-    problems.append(f"rate must be a number of records a second above 0, or {UNLIMITED!r}, got {value!r}")
-    return None
+def _iso_time(text: str) -> str:
+    return datetime.fromisoformat(text).isoformat()
 
 
-def _time(name: str, value: Any, problems: list[str]) -> str | None:
-    if value is None:
-        return None
-    time = value
-    if isinstance(value, str):
-        try:
-            time = datetime.fromisoformat(value.strip())
-        except ValueError:
-            time = None
-    if isinstance(time, datetime) and time.tzinfo is not None:
-        return time.isoformat()
-    problems.append(f"{name} must be a time with a zone, like 2026-01-31T00:00:00+00:00, got {value!r}")
-    return None
+_TEXT = Field("a non-empty string", {"type": "string", "pattern": r"\S"})
+_INTEGER = Field("an integer", {"type": "integer"})
+
+#: What a field may be. As for an entry of the domain list, but another service may have other names and bounds.
+_ALLOWED: dict[str, Field] = {
+    **FIELDS,
+    **dict.fromkeys(("emulator_sync", "emulation_domain", "format_type", "sync_type", "compression"), _TEXT),
+    **dict.fromkeys(("max_chunk_size", "timeout"), _INTEGER),
+    "world_seed": Field(
+        f"an integer from -2^63 to 2^63 - 1, or {SERVICE_WORLD!r}",
+        {"anyOf": [FIELDS["seed"].schema, {"enum": [SERVICE_WORLD]}]},
+    ),
+    "abandon_after": Field(
+        f"an integer of at least {MIN_ABANDON_AFTER_S}, in seconds", {"type": "integer", "minimum": MIN_ABANDON_AFTER_S}
+    ),
+}
 
 
 def _range_problems(start: str, end: str) -> list[str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -37,6 +38,16 @@ def test_numbers_out_of_templates_are_strings_and_become_numbers() -> None:
     assert (request.max_chunk_size, request.timeout, request.rate, request.abandon_after) == (2048, 5, 1.5, 10)
 
 
+def test_text_that_looks_like_a_number_stays_text() -> None:
+    assert EmulationRequest.from_arguments({**SIX, "emulation_domain": " 123 "}).emulation_domain == "123"
+
+
+def test_times_have_one_form() -> None:
+    times = {"start_time": "20260101T000000Z", "end_time": datetime(2026, 1, 2, tzinfo=UTC)}
+    body = EmulationRequest.from_arguments({**SIX, **times}).body()
+    assert (body["start_time"], body["end_time"]) == ("2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00")
+
+
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
@@ -47,14 +58,16 @@ def test_numbers_out_of_templates_are_strings_and_become_numbers() -> None:
         ({"emulation_domain": None}, "emulation_domain must be a non-empty string, got None"),
         ({"rate": -1}, "rate must be"),
         ({"rate": "nan"}, "rate must be"),
-        ({"seed": "x"}, "seed must be an integer, got 'x'"),
-        ({"abandon_after": 9}, "abandon_after must be at least 10 seconds, got 9"),
-        ({"abandon_after": "-1"}, "abandon_after must be at least 10 seconds, got -1"),
-        ({"abandon_after": 10.5}, "abandon_after must be an integer, got 10.5"),
-        ({"abandon_after": True}, "abandon_after must be an integer, got True"),
+        ({"seed": "x"}, r"seed must be an integer from -2\^63 to 2\^63 - 1, or null, got 'x'"),
+        ({"abandon_after": 9}, "abandon_after must be an integer of at least 10, in seconds, got 9"),
+        ({"abandon_after": "-1"}, "abandon_after must be an integer of at least 10, in seconds, got '-1'"),
+        ({"abandon_after": 10.5}, "abandon_after must be an integer of at least 10, in seconds, got 10.5"),
+        ({"abandon_after": True}, "abandon_after must be an integer of at least 10, in seconds, got True"),
         ({"compression": " "}, "compression must be a non-empty string, got ' '"),
         ({"start_time": "soon"}, "start_time must be a time with a zone, like .*, got 'soon'"),
         ({"end_time": "2026-01-01 00:00"}, "end_time must be a time with a zone, like .*, got '2026-01-01 00:00'"),
+        ({"world_seed": "mine"}, "world_seed must be an integer from .*, or 'service', got 'mine'"),
+        ({"emulation_domain": 5}, "emulation_domain must be a non-empty string, got 5"),
         ({"end_time": 5}, "end_time must be a time with a zone, like .*, got 5"),
     ],
 )
