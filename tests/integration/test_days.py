@@ -82,16 +82,10 @@ def backfill(scheduled_stack: Stack, airflow: AirflowApi) -> Callable[..., None]
         )
         assert done.returncode == 0, done.stdout + done.stderr
         airflow.request("PATCH", f"/dags/{dag_id}", {"is_paused": False})
-        path = f"/dags/{dag_id}/dagRuns"
-        wanted = {"run_type": "backfill", "logical_date_gte": first.isoformat(), "logical_date_lte": last.isoformat()}
-        days_count = (last - first).days + 1
+        wait_until(lambda: all(each["completed_at"] for each in backfills(dag_id)), timeout_s=600)
 
-        def ended() -> bool:
-            runs = airflow.request("GET", path, limit=100, **wanted)["dag_runs"]
-            states = [run["state"] for run in runs]
-            return len(runs) == days_count and not {*states} & {"queued", "running"}
-
-        wait_until(ended, timeout_s=600)
+    def backfills(dag_id: str) -> list[dict[str, Any]]:
+        return list(airflow.request("GET", "/backfills", dag_id=dag_id)["backfills"])
 
     return create
 
