@@ -4,14 +4,14 @@
 
     AirflowException
     └── DataEmulatorError
-        ├── DataEmulatorUnavailableError    passing: 429, 503 and the like           may be tried again
+        ├── DataEmulatorUnavailableError    transient: 429, 503 and the like           may be tried again
         │   ├── DataEmulatorConnectionError no answer: refused, reset, timed out     may be tried again
         │   └── DataEmulatorAnswerError     an answer that cannot be understood      may be tried again
         ├── AirflowUnavailableError         a Variable or connection cannot be read just now  may be tried again
         ├── StorageUnavailableError         S3 or Kafka does not answer just now              may be tried again
         ├── EmulationReplacedError          the task that started it is being run again       may be tried again
         ├── DataEmulatorConfigError         a connection field or an argument is wrong        permanent
-        ├── DataEmulatorRequestError        the service refused the request (other 4xx, 3xx)  permanent
+        ├── DataEmulatorRequestError        the service refused the request (other 4xx)       permanent
         │   └── EmulationNotFoundError      404: the service does not know the emulation      permanent
         ├── EmulationFailedError            the emulation ended as failed                     permanent
         ├── EmulationCancelledError         somebody cancelled the emulation                  permanent
@@ -46,11 +46,19 @@ class DataEmulatorUnavailableError(DataEmulatorError):
 
 
 class DataEmulatorConnectionError(DataEmulatorUnavailableError):
-    """No answer came: connection refused or reset, name not resolved, timed out."""
+    """No answer came, or only a part of one: connection refused or reset, name not resolved, timed out.
+
+    :param reason: why, in a sentence without its full stop
+    :param asked: what was asked, and of whom
+    """
+
+    def __init__(self, reason: str, asked: str) -> None:
+        super().__init__(f"{reason} ({asked})")
+        self.reason = reason
 
 
 class DataEmulatorAnswerError(DataEmulatorUnavailableError):
-    """An answer came, but not one that a Data Emulator Service gives: cut off, not JSON, or without its fields."""
+    """An answer came that is not one of a Data Emulator Service: a proxy's or a login page's, cut off, endless."""
 
 
 class AirflowUnavailableError(DataEmulatorError):

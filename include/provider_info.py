@@ -25,13 +25,14 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-name": "Data Emulator",
                 "hook-class-name": "include.hooks.data_emulator.DataEmulatorHook",
                 "ui-field-behaviour": {
-                    "hidden-fields": ["login"],
-                    "relabeling": {"password": "Token", "schema": "Schema (http or https)"},
+                    "hidden-fields": [],
+                    "relabeling": {"password": "Token or password", "schema": "Schema (http or https)"},
                     "placeholders": {
                         "host": "emulator.example.com",
                         "schema": "http",
                         "port": "8000",
-                        "password": "sent as a bearer token; empty if the service has none",
+                        "login": "empty for a token; with a password: basic authentication",
+                        "password": "without a login sent as a bearer token; empty if the service has none",
                         "extra": '{"X-Team": "data-platform"} adds a header to every request',
                     },
                 },
@@ -43,16 +44,16 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "read_timeout": {
                         "label": "Read timeout (s)",
-                        "description": "Seconds to wait for an answer; a long poll's own wait comes on top.",
+                        "description": "Seconds for the whole answer; a long poll's own wait comes on top.",
                         "schema": {"type": _SECONDS, "default": 30, "exclusiveMinimum": 0},
                     },
                     "retry_attempts": {
                         "label": "Attempts",
                         "description": (
                             "How often a request is sent at most, when the service is unreachable, or answers with "
-                            "one of the status codes below. 1 means no retry."
+                            "one of the status codes below. 1 means no retry; 13 lasts for two to four minutes."
                         ),
-                        "schema": {"type": ["integer", "null"], "default": 5, "minimum": 1},
+                        "schema": {"type": ["integer", "null"], "default": 13, "minimum": 1},
                     },
                     "backoff_base": {
                         "label": "Back-off base (s)",
@@ -67,8 +68,8 @@ def get_provider_info() -> dict[str, Any]:
                     "retry_status_codes": {
                         "label": "Status codes to retry",
                         "description": (
-                            "HTTP status codes from 400 to 599 that are passing, separated by commas. A request that "
-                            "gets another one fails its task at once, without Airflow's retries."
+                            "HTTP status codes from 400 to 599 that mean a transient failure, separated by commas. A "
+                            "request that the service refuses by another one fails its task at once."
                         ),
                         "schema": {"type": _TEXT, "default": "429, 500, 502, 503, 504"},
                     },

@@ -1,4 +1,4 @@
-"""The one retry policy, which the hook, its async twin and the trigger follow alike."""
+"""The retry policy that the hook, its async twin and the shared wait follow alike."""
 
 from __future__ import annotations
 
@@ -12,34 +12,35 @@ from tenacity import RetryCallState, retry_if_exception_type, stop_after_attempt
 from include.exceptions import DataEmulatorUnavailableError
 
 #: Status codes that say "not now" rather than "no", unless the connection names others.
-PASSING_STATUS_CODES = frozenset({429, 500, 502, 503, 504})
+TRANSIENT_STATUS_CODES = frozenset({429, 500, 502, 503, 504})
 
 _MAX_DOUBLINGS = 30  # beyond every cap; an outage of any length must not overflow a float
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often a request that failed in passing is sent again, and how long to wait in between.
+    """How often a request that failed is sent again, and how long to wait in between.
 
-    Passing is every ``DataEmulatorUnavailableError``: no answer, an answer that cannot be understood, or an answer with
-    one of ``status_codes``. Every other answer that is not 2xx is permanent.
+    Only a transient failure is retried, which is every ``DataEmulatorUnavailableError``: no answer, an answer that is
+    not the service's, or one whose status code is among ``status_codes``.
 
-    The wait before attempt n+1 is drawn evenly from 0 to ``backoff_base_s * 2**(n-1)`` seconds (exponential back-off
-    with full jitter, so that clients which failed together do not come back together), or what ``Retry-After`` asks for
-    if that is more; neither is ever more than ``backoff_cap_s``.
+    The wait before attempt n+1 is drawn evenly from the upper half of ``backoff_base_s * 2**(n-1)`` seconds, at most
+    ``backoff_cap_s``: exponential back-off with equal jitter, so that clients which failed together do not come back
+    together. A longer ``Retry-After`` counts instead, up to the cap. The defaults wait for two to four minutes in all,
+    which outlasts an ordinary redeployment of the service.
     """
 
-    attempts: int
-    backoff_base_s: float
-    backoff_cap_s: float
-    status_codes: frozenset[int] = PASSING_STATUS_CODES
+    attempts: int = 13
+    backoff_base_s: float = 1.0
+    backoff_cap_s: float = 30.0
+    status_codes: frozenset[int] = TRANSIENT_STATUS_CODES
 
     def wait_s(self, failed_attempts: int, error: BaseException | None) -> float:
         """Seconds to wait after a number of failed attempts, the last of which ended with ``error``."""
         doublings = min(failed_attempts - 1, _MAX_DOUBLINGS)
-        jittered_s = random.uniform(0.0, min(self.backoff_base_s * 2.0**doublings, self.backoff_cap_s))
+        backoff_s = min(self.backoff_base_s * 2.0**doublings, self.backoff_cap_s)
         asked_s = error.retry_after_s if isinstance(error, DataEmulatorUnavailableError) else None
-        return min(max(jittered_s, asked_s or 0.0), self.backoff_cap_s)
+        return min(max(random.uniform(backoff_s / 2, backoff_s), asked_s or 0.0), self.backoff_cap_s)
 
     def tenacity_arguments(self, warn: Callable[..., Any], *, attempts: int | None = None) -> dict[str, Any]:
         """Arguments for ``tenacity.Retrying`` and ``AsyncRetrying`` alike.
@@ -51,7 +52,7 @@ class RetryPolicy:
 
         def log_failure(state: RetryCallState) -> None:
             wait_s = state.next_action.sleep if state.next_action else 0.0
-            warn("%s; attempt %d of %d, next in %.1f s", _error(state), state.attempt_number, limit, wait_s)
+            warn("Attempt %d of %d failed, next in %.1f s: %s", state.attempt_number, limit, wait_s, _error(state))
 
         return {
             "retry": retry_if_exception_type(DataEmulatorUnavailableError),

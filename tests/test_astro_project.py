@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import obstore
 import pytest
 import yaml
+from airflow.sdk import Connection
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 from packaging.requirements import Requirement
@@ -180,7 +181,15 @@ class TestAirflowSettings:
         # In the containers' network the service has another name than on the machine where the browser runs.
         stated = {name: value for name, value in defaults.items() if value is not None}
         assert connection["conn_extra"] == {**stated, "service_url": "http://127.0.0.1:8000"}
-        ConnectionSettings.from_connection(DEFAULT_CONN_NAME, None, connection["conn_extra"])
+        fields = {name: connection[f"conn_{name}"] for name in ("type", "host", "schema", "port")}
+        ConnectionSettings.of(
+            Connection(
+                conn_id=DEFAULT_CONN_NAME,
+                conn_type=fields.pop("type"),
+                extra=json.dumps(connection["conn_extra"]),
+                **fields,
+            )
+        )
         assert connection["conn_password"] == ""
         assert f"{connection['conn_schema']}://{connection['conn_host']}:{connection['conn_port']}" == SERVICE_URL
 

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from airflow.sdk import Connection
 from packaging.requirements import Requirement
 
 from data_emulator.domains import ENTRY_POINT_GROUP, all_domains
@@ -28,7 +29,7 @@ from include.connection import OWN_FIELDS, ConnectionSettings
 from include.domain_list import parse_domain_list
 from include.domain_list.fields import FIELDS
 from include.emulations import DEFAULT_POOL
-from include.retry import PASSING_STATUS_CODES
+from include.retry import TRANSIENT_STATUS_CODES
 from tests import dockerfile
 
 ROOT = Path(__file__).parent.parent
@@ -213,7 +214,7 @@ class TestAirflowPage:
 
     def test_status_codes_that_are_tried_again(self) -> None:
         (row,) = (first for first, *_ in table_rows(self.PAGE, "## What is retried") if re.match(r"\d", first))
-        assert {int(code) for code in row.split(", ")} == PASSING_STATUS_CODES
+        assert {int(code) for code in row.split(", ")} == TRANSIENT_STATUS_CODES
 
     def test_fields_of_an_entry(self) -> None:
         rows = table_rows(self.PAGE, "## The Variable")
@@ -233,7 +234,7 @@ class TestAirflowPage:
         for _, url in table_rows(self.PAGE, "**Consoles.**"):
             name = "kafka_console_url" if "{topic}" in url else "s3_console_url"
             assert "{" in url
-            ConnectionSettings.from_connection("c", None, {name: url})
+            ConnectionSettings.of(Connection(conn_id="c", host="emulator", extra=json.dumps({name: url})))
 
 
 class TestReadme:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import requests
+import urllib3
 from airflow.providers.http.hooks.http import HttpHook
-from airflow.sdk import Connection
 from tenacity import Retrying
 
-from include.connection import (
-    CONN_NAME_ATTR,
-    CONN_TYPE,
-    HOOK_NAME,
-    ConnectionSettings,
-    plain_http_connection,
-)
+from include.connection import CONN_NAME_ATTR, CONN_TYPE, HOOK_NAME, ConnectionSettings
 from include.defaults import DEFAULT_CONN_NAME
-from include.exceptions import (
-    DataEmulatorConfigError,
-    DataEmulatorConnectionError,
-)
+from include.exceptions import DataEmulatorConfigError, DataEmulatorConnectionError
+from include.hooks.body import BodyReader
+from include.hooks.deadline import call_within
+from include.hooks.no_answer import why_no_answer
+from include.hooks.route import Route
 from include.wire.answer import Answer
 from include.wire.call import Call, cancel_call, manifest_call, start_call, status_call
 from include.wire.manifest import Manifest, parse_manifest
@@ -31,34 +27,21 @@ from include.wire.status import EmulationStatus, Started, parse_cancelled, parse
 
 T = TypeVar("T")
 
-
-class _SettingsAuth(requests.auth.AuthBase):
-    """Sends the token. Being the session's auth, it also keeps requests from taking another one out of ``~/.netrc``."""
-
-    def __init__(self, settings: ConnectionSettings) -> None:
-        self._settings = settings
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers.update(self._settings.headers())
-        return request
+_CHUNK_BYTES = 1 << 16
 
 
 class DataEmulatorHook(HttpHook):
     """Start, watch and cancel emulations.
 
-    Host, schema and port of the connection are as for Airflow's HTTP connection. So are the headers and HTTP options in
-    its extra, but redirects are not followed and ``timeout`` gives way to our two. The password is the bearer token.
-    ``include/provider_info.py`` describes the other fields.
+    The connection is like Airflow's HTTP connection (``docs/airflow.md`` has what differs), with a Token that is sent
+    as a bearer token, and the fields that ``include/provider_info.py`` describes.
 
-    Passing failures (no connection, timeouts, garbled answers, the connection's ``retry_status_codes``) are tried again
-    by the connection's retry policy, a POST only if it carries an idempotency key. All methods raise
+    Transient failures (no answer, an answer that is not the service's, the connection's ``retry_status_codes``) are
+    retried by the connection's retry policy, a POST only if it carries an idempotency key. All methods raise
     ``DataEmulatorConfigError`` for a connection that cannot be used, ``DataEmulatorUnavailableError`` when the last
-    attempt failed in passing too, and ``DataEmulatorRequestError`` when the service refused.
+    attempt failed too, and ``DataEmulatorRequestError`` when the service refused.
 
-    A hook holds the request that it is making, so it is for one thread: code that interrupts another, like a signal
-    handler, takes a hook of its own.
-
-    :param data_emulator_conn_id: the Airflow connection
+    :param data_emulator_conn_id: the Airflow connection, which is looked up once
     """
 
     conn_name_attr = CONN_NAME_ATTR
@@ -69,22 +52,35 @@ class DataEmulatorHook(HttpHook):
     def __init__(self, data_emulator_conn_id: str = DEFAULT_CONN_NAME) -> None:
         super().__init__(http_conn_id=data_emulator_conn_id)
         self.data_emulator_conn_id = data_emulator_conn_id
-        # The HTTP hook looks the connection up for each request. It may see neither the token nor our own fields.
-        self.get_connection = lambda conn_id: self._http_connection  # type: ignore[method-assign]
 
     @cached_property
     def settings(self) -> ConnectionSettings:
-        """Our own fields of the connection."""
-        return ConnectionSettings.of(self._connection, self._connection.extra_dejson)
+        """What the connection says."""
+        return ConnectionSettings.read(self.data_emulator_conn_id)
 
-    @cached_property
-    def _connection(self) -> Connection:
-        """The connection, looked up once: that is a request to Airflow."""
-        return type(self).get_connection(self.http_conn_id)
+    def get_conn(
+        self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
+    ) -> requests.Session:
+        """Make a session of requests by the connection; the HTTP hook's own methods use it too.
 
-    @property
-    def _http_connection(self) -> Connection:
-        return plain_http_connection(self._connection, self._connection.extra_dejson)
+        :param headers: of every request, beside the connection's
+        :param extra_options: of the HTTP hook's ``run``
+        :raises DataEmulatorConfigError: for a connection that cannot be used
+        """
+        route = Route.to(self.settings, self.data_emulator_conn_id)
+        session = requests.Session()
+        session.trust_env = False  # the route has what counts of the environment
+        session.verify = route.authorities or False
+        if route.cert is not None:
+            file, key = route.cert
+            session.cert = file if key is None else (file, key)
+        session.proxies = {"http": route.proxy, "https": route.proxy} if route.proxy else {}
+        session.headers.update({**self.settings.http.headers, "Accept-Encoding": "gzip", **(headers or {})})
+        if route.authorization:
+            session.headers["Authorization"] = route.authorization
+        self.base_url = self.settings.base_url
+        self.merged_extra = dict(extra_options or {})
+        return session
 
     def start_emulation(self, request: EmulationRequest, idempotency_key: str | None) -> str:
         """Ask for an emulation.
@@ -131,7 +127,8 @@ class DataEmulatorHook(HttpHook):
     def get_manifest(self, emulation_id: str) -> Manifest:
         """Where a completed emulation's data lies.
 
-        :raises EmulationNotFoundError: when the service does not know the emulation, or knows no manifests
+        :raises EmulationNotFoundError: when the service does not know the emulation
+        :raises DataEmulatorRequestError: with ``http_status`` 404 from a service that knows no manifests
         """
         return self._call(manifest_call(emulation_id), partial(parse_manifest, emulation_id))
 
@@ -140,45 +137,49 @@ class DataEmulatorHook(HttpHook):
         from include.hooks.connection_check import check_connection  # no task needs it
 
         try:
-            return check_connection(self._send, self.url_from_endpoint(""), self.settings)
+            return check_connection(self._send, self.settings)
         except DataEmulatorConfigError as error:
-            return False, str(error)
-
-    def _configure_session_from_auth(self, session: requests.Session, connection: Connection) -> requests.Session:
-        session.auth = _SettingsAuth(self.settings)
-        return session
+            return False, f"{error}."
 
     def _call(self, call: Call, parse: Callable[[Answer], T], *, attempts: int | None = None) -> T:
         """Send a request as often as the policy allows, and parse the answer.
 
         :param attempts: instead of the policy's number; a request that is not repeatable is sent once anyway
         """
-        settings = self.settings
         attempts = attempts if call.repeatable else 1
-        retrying = Retrying(**settings.retry.tenacity_arguments(self.log.warning, attempts=attempts))
+        retrying = Retrying(**self.settings.retry.tenacity_arguments(self.log.warning, attempts=attempts))
         return retrying(lambda: parse(self._send(call)))
 
     def _send(self, call: Call) -> Answer:
         """Send a request once.
 
-        :raises DataEmulatorConnectionError: when no answer came
+        :raises DataEmulatorConnectionError: when no answer came in time
+        :raises DataEmulatorAnswerError: for an answer without an end
         :raises DataEmulatorConfigError: when a file that the connection names for TLS cannot be read
         """
-        self.method = call.method
-        options: dict[str, Any] = {
-            "check_response": False,
-            "timeout": (self.settings.connect_timeout_s, self.settings.read_timeout_s + call.held_s),
-            "allow_redirects": False,  # a redirected POST would arrive as a GET
-        }
+        settings = self.settings
+        session = self.get_conn(dict(call.headers))
+        url = settings.base_url + call.path
+        answer_s = settings.read_timeout_s + call.held_s
 
-        def asked() -> str:  # after the request: the HTTP hook has read the connection for the URL by then
-            return f"{call.method} {self.url_from_endpoint(call.path)}"
+        def exchange() -> Answer:
+            ends_at = time.monotonic() + settings.connect_timeout_s + answer_s
+            with session.request(
+                call.method,
+                url,
+                json=call.json,
+                timeout=(settings.connect_timeout_s, answer_s),
+                allow_redirects=False,  # a redirected POST would arrive as a GET
+                stream=True,
+            ) as response:
+                body = BodyReader(call.max_bytes)
+                while not body.is_full and (chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False)):
+                    body.add(chunk)
+                    if time.monotonic() > ends_at:
+                        raise TimeoutError
+                return body.answer(call, settings, response.status_code, response.headers)
 
         try:
-            response = self.run(call.path, headers=dict(call.headers), extra_options=options, json=call.json)
-        except requests.RequestException as error:
-            raise DataEmulatorConnectionError(f"{asked()} got no answer: {error}") from error
-        except OSError as error:  # what requests says of a `verify` or `cert` that is not there
-            raise DataEmulatorConfigError(f"Connection {self.http_conn_id!r}, its extra: {error}") from error
-        text = response.content.decode(errors="replace")
-        return Answer(asked(), response.status_code, response.headers, text, self.settings.retry.status_codes)
+            return call_within(settings.connect_timeout_s + answer_s, exchange)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise DataEmulatorConnectionError(why_no_answer(error, settings), f"{call.method} {url}") from None

@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import TypeVar
 
 import aiohttp
-from airflow.providers.http.hooks.http import AsyncHttpSession, HttpAsyncHook, SessionConfig
-from airflow.sdk import Connection
+from airflow.sdk import BaseHook
+from asgiref.sync import sync_to_async
 from tenacity import AsyncRetrying
+from yarl import URL
 
-from include.connection import (
-    CONN_NAME_ATTR,
-    CONN_TYPE,
-    HOOK_NAME,
-    ConnectionSettings,
-    plain_http_connection,
-)
+from include.connection import CONN_NAME_ATTR, CONN_TYPE, HOOK_NAME, ConnectionSettings
 from include.defaults import DEFAULT_CONN_NAME
-from include.exceptions import DataEmulatorConfigError, DataEmulatorConnectionError
+from include.exceptions import DataEmulatorConnectionError
+from include.hooks.body import BodyReader
+from include.hooks.no_answer import why_no_answer
+from include.hooks.route import Route
 from include.wire.answer import Answer
 from include.wire.call import Call, cancel_call, status_call, statuses_call
 from include.wire.status import EmulationStatus, Statuses, parse_cancelled, parse_status, parse_statuses
 
 T = TypeVar("T")
 
+_CHUNK_BYTES = 1 << 16
 
-class DataEmulatorAsyncHook(HttpAsyncHook):
+log = logging.getLogger(__name__)
+
+
+class DataEmulatorAsyncHook(BaseHook):
     """Watch and cancel emulations without blocking an event loop.
 
-    Take the connection and one HTTP session for a whole wait::
+    Look the connection up, and take one HTTP session, for a whole wait::
 
         async with hook.open() as client:
             status = await client.get_status(emulation_id, wait_s=30)
@@ -48,49 +49,34 @@ class DataEmulatorAsyncHook(HttpAsyncHook):
     hook_name = HOOK_NAME
 
     def __init__(self, data_emulator_conn_id: str = DEFAULT_CONN_NAME) -> None:
-        super().__init__(http_conn_id=data_emulator_conn_id)
+        super().__init__()
         self.data_emulator_conn_id = data_emulator_conn_id
-
-    @classmethod
-    async def aget_connection(cls, conn_id: str) -> Connection:
-        """The connection as the HTTP hook may see it: without the token and our own fields."""
-        connection = await super().aget_connection(conn_id)
-        return plain_http_connection(connection, await connection.aextra_dejson())
-
-    async def config(self) -> SessionConfig:
-        """The base class's configuration, with its TLS and proxy options as aiohttp takes them.
-
-        :raises DataEmulatorConfigError: when a file that the connection names for TLS cannot be read
-        """
-        is_new = self._config is None
-        config = await super().config()
-        if is_new:
-            options = config.extra_options = dict(config.extra_options or {})
-            verify = options.pop("verify_ssl", True)
-            if verify is False:
-                options["ssl"] = False
-            elif isinstance(verify, str):
-                try:
-                    options["ssl"] = await asyncio.to_thread(ssl.create_default_context, cafile=verify)
-                except OSError as error:
-                    raise DataEmulatorConfigError(
-                        f"Connection {self.http_conn_id!r}, its extra: `verify` is {verify!r}: {error}"
-                    ) from error
-            if isinstance(proxies := options.get("proxy"), Mapping):
-                options["proxy"] = proxies.get(urlsplit(config.base_url).scheme)
-        return config
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[DataEmulatorClient]:
-        """Open one HTTP session, and look the connection up once.
+        """Open one HTTP session.
 
         :raises DataEmulatorConfigError: for a connection that cannot be used
         """
-        connection = await super().aget_connection(self.http_conn_id)
-        settings = ConnectionSettings.of(connection, await connection.aextra_dejson())
-        # trust_env: proxies from the environment, as the synchronous hook has them.
-        async with aiohttp.ClientSession(headers=settings.headers(), trust_env=True) as session:
-            yield DataEmulatorClient(self, session, await self.config(), settings)
+        # In a thread: files are read, and Airflow before 3.3.2 has no way to mask an extra's secrets in an event loop.
+        settings, route, tls = await sync_to_async(self._prepare, thread_sensitive=False)()
+        headers = {**settings.http.headers, "Accept-Encoding": "gzip"}
+        if route.authorization:
+            headers["Authorization"] = route.authorization
+        # The headers go with each request: those of a session aiohttp sends to the proxy, too, the token among them.
+        async with aiohttp.ClientSession(
+            proxy=route.proxy,
+            connector=aiohttp.TCPConnector(ssl=tls),
+            trust_env=False,  # the route has what counts of the environment
+            auto_decompress=False,
+        ) as session:
+            yield DataEmulatorClient(session, settings, headers)
+
+    def _prepare(self) -> tuple[ConnectionSettings, Route, ssl.SSLContext | bool]:
+        settings = ConnectionSettings.read(self.data_emulator_conn_id)
+        route = Route.to(settings, self.data_emulator_conn_id)
+        uses_tls = settings.base_url.startswith("https://")
+        return settings, route, route.tls_context(self.data_emulator_conn_id) if uses_tls else True
 
 
 class DataEmulatorClient:
@@ -98,19 +84,16 @@ class DataEmulatorClient:
 
     Methods mean, and raise, what the same methods of ``DataEmulatorHook`` do.
 
-    :param settings: the connection's own fields; ``settings.retry`` is the policy
+    :param session: of aiohttp
+    :param settings: what the connection says; ``settings.retry`` is the policy
+    :param headers: of every request
     """
 
     def __init__(
-        self,
-        hook: DataEmulatorAsyncHook,
-        session: aiohttp.ClientSession,
-        config: SessionConfig,
-        settings: ConnectionSettings,
+        self, session: aiohttp.ClientSession, settings: ConnectionSettings, headers: Mapping[str, str]
     ) -> None:
-        self._hook = hook
         self._session = session
-        self._config = config
+        self._headers = headers
         self.settings = settings
 
     async def get_status(
@@ -140,7 +123,7 @@ class DataEmulatorClient:
     async def _call(self, call: Call, parse: Callable[[Answer], T], attempts: int | None = None) -> T:
         """Send a request as often as the policy allows, and parse the answer."""
         attempts = attempts if call.repeatable else 1
-        retrying = AsyncRetrying(**self.settings.retry.tenacity_arguments(self._hook.log.warning, attempts=attempts))
+        retrying = AsyncRetrying(**self.settings.retry.tenacity_arguments(log.warning, attempts=attempts))
 
         async def attempt() -> T:
             return parse(await self._send(call))
@@ -150,20 +133,29 @@ class DataEmulatorClient:
     async def _send(self, call: Call) -> Answer:
         """Send a request once.
 
-        :raises DataEmulatorConnectionError: when no answer came, or only a part of one
+        :raises DataEmulatorConnectionError: when no answer came in time
+        :raises DataEmulatorAnswerError: for an answer without an end
         """
-        request = self._hook._get_request_func(self._session, call.method)
-        http = AsyncHttpSession(hook=self._hook, request=request, config=self._config, method=call.method)
+        settings = self.settings
+        url = settings.base_url + call.path
+        answer_s = settings.read_timeout_s + call.held_s
         timeout = aiohttp.ClientTimeout(
-            total=None, connect=self.settings.connect_timeout_s, sock_read=self.settings.read_timeout_s + call.held_s
+            total=settings.connect_timeout_s + answer_s, connect=settings.connect_timeout_s, sock_read=answer_s
         )
-        options: dict[str, Any] = {"check_response": False, "timeout": timeout, "allow_redirects": False}
-        asked = f"{call.method} {self._config.base_url}{call.path}"
         try:
-            response = await http.run(call.path, headers=dict(call.headers), extra_options=options, json=call.json)
-            async with response:
-                text = await response.text(encoding="utf-8", errors="replace")
-                return Answer(asked, response.status, response.headers, text, self.settings.retry.status_codes)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            reason = str(error) or type(error).__name__
-            raise DataEmulatorConnectionError(f"{asked} got no answer: {reason}") from error
+            async with self._session.request(
+                call.method,
+                URL(url, encoded=True),
+                json=call.json,
+                headers={**self._headers, **call.headers},
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response:
+                body = BodyReader(call.max_bytes)
+                async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+                    body.add(chunk)
+                    if body.is_full:
+                        break
+                return body.answer(call, settings, response.status, response.headers)
+        except (aiohttp.ClientError, OSError) as error:
+            raise DataEmulatorConnectionError(why_no_answer(error, settings), f"{call.method} {url}") from None

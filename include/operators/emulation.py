@@ -121,12 +121,9 @@ class EmulationOperator(BaseOperator):
 
         :raises DataEmulatorConfigError: naming each field whose value cannot be used
         """
-        from airflow.sdk import Connection
-
         from include.connection import ConnectionSettings
 
-        connection = Connection.get(self.data_emulator_conn_id)
-        return ConnectionSettings.of(connection, connection.extra_dejson)
+        return ConnectionSettings.read(self.data_emulator_conn_id)
 
     def emulation_url(self) -> str | None:
         """Return where a browser finds the emulation, None if there is none yet, or nobody knows."""

@@ -110,6 +110,8 @@ class EmulationWaitOperator(EmulationOperator):
 
             asked = f"Status of emulation {self.name_of(emulation_id)}: the service"
             raise request_error(asked, event["http_status"], event["detail"])
+        if event["outcome"] == "misconfigured":
+            raise DataEmulatorConfigError(event["problem"])
         return self._give_up(context, emulation_id, event["state"], event["last_error"])
 
     def current_id(self, context: Context, waited_for: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from include.defaults import DEFAULT_CONN_NAME
-from include.exceptions import DataEmulatorError, DataEmulatorRequestError
+from include.exceptions import DataEmulatorConfigError, DataEmulatorError, DataEmulatorRequestError
 from include.wait_log import WaitLog
 
 #: An event that comes sooner can overtake the worker's own report that the task deferred, and fail the task.
@@ -29,6 +29,7 @@ class EmulationTrigger(BaseTrigger):
 
     - ``ended``: the emulation is over; ``status`` is its ``EmulationStatus`` as a dictionary
     - ``refused``: the service refused to tell; ``http_status`` and ``detail`` say how
+    - ``misconfigured``: the connection cannot be used; ``problem`` says why
     - ``deadline``: the deadline passed; ``state`` is the last one seen, ``last_error`` what was in the way at the end;
       either may be None
 
@@ -91,7 +92,7 @@ class EmulationTrigger(BaseTrigger):
 
     async def _wait(self) -> dict[str, Any]:
         """Listen until there is something to tell; returns the event's payload."""
-        from include.triggers.shared_wait import shared_wait
+        from include.triggers.shared_wait import Refusal, Trouble, shared_wait
 
         log = WaitLog(self.log, self.emulation_id)
         remaining_s = self.deadline - time.time()
@@ -103,17 +104,20 @@ class EmulationTrigger(BaseTrigger):
                 ):
                     while True:
                         heard = await news.get()
-                        if isinstance(heard, DataEmulatorRequestError):
-                            return self._payload("refused", http_status=heard.http_status, detail=heard.detail)
-                        if isinstance(heard, Exception):
-                            log.failed(heard)
-                        elif heard is None:
-                            log.answered_again()
+                        if isinstance(heard, Refusal):
+                            return self._refused(heard.error)
+                        if isinstance(heard, Trouble):
+                            log.failed(heard.error) if heard.error else log.answered_again()
                         else:
                             log.answered(heard)
                             if heard.state.is_terminal:
                                 return self._payload("ended", status=heard.as_dict())
         return self._payload("deadline", state=log.state, last_error=log.last_error)
+
+    def _refused(self, error: DataEmulatorRequestError | DataEmulatorConfigError) -> dict[str, Any]:
+        if isinstance(error, DataEmulatorRequestError):
+            return self._payload("refused", http_status=error.http_status, detail=error.detail)
+        return self._payload("misconfigured", problem=str(error))
 
     def _payload(self, outcome: str, **details: Any) -> dict[str, Any]:
         return {"emulation_id": self.emulation_id, "outcome": outcome, **details}

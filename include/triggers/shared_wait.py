@@ -1,8 +1,7 @@
 """One wait for all the emulations of a connection, however many triggers of a triggerer wait for them.
 
-A task of the event loop asks the service for the status of all of them in one long poll, and hands each trigger what
-concerns it. So a thousand waits are one open request. A service without the status of many (the original) is asked for
-each emulation by itself, at its poll interval.
+A task of the event loop looks at all of them together (:mod:`include.triggers.status_sources`), and hands each trigger
+what concerns it. So a thousand waits are one open request.
 """
 
 from __future__ import annotations
@@ -10,50 +9,58 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import random
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from include.connection import ConnectionSettings
-from include.exceptions import DataEmulatorError, DataEmulatorRequestError, EmulationNotFoundError
-from include.hooks.data_emulator_async import DataEmulatorAsyncHook, DataEmulatorClient
-from include.wait_log import PROGRESS_EVERY_S
-from include.wire.answer import request_error
+from include.exceptions import (
+    DataEmulatorConfigError,
+    DataEmulatorError,
+    DataEmulatorRequestError,
+    EmulationNotFoundError,
+)
+from include.hooks.data_emulator_async import DataEmulatorAsyncHook
+from include.retry import RetryPolicy
+from include.triggers.status_sources import AnyStatus
 from include.wire.status import EmulationStatus
 
-#: How long the service is asked to hold one answer; below the 60 s after which proxies commonly give up.
-LONG_POLL_S = 30
 #: From one request to the next at the least: below two a second, and an end is known half a second after it at most.
 MIN_PAUSE_S = 0.55
-#: Share by which a poll interval varies, so that waits which began together spread out.
-JITTER = 0.2
-
-_MAX_IDS = 1000  # in one request; more are asked for side by side
-_AT_A_TIME = 16  # requests to a service that tells of one emulation at a time
-_NO_SUCH_ROUTE = (404, 405, 501)
-
-#: What a trigger hears: a status; a refusal, which is final; what is in the way just now; or, by None, that it is over.
-News = EmulationStatus | DataEmulatorRequestError | Exception | None
-T = TypeVar("T")
+#: How long a service has to refuse until that is final: a token may just be changed at both ends.
+REFUSED_AFTER_S = 60.0
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Something is in the way just now; None tells that nothing is any more."""
+
+    error: Exception | None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The end of a wait: the service refuses to tell, or the connection cannot be used."""
+
+    error: DataEmulatorRequestError | DataEmulatorConfigError
+
+
+News = EmulationStatus | Trouble | Refusal
 
 
 @dataclass
 class _Followed:
     """An emulation, and the triggers that wait for it.
 
-    :param poll_interval_s: between two looks where the service does not hold its answer
+    :param poll_interval_s: seconds between two looks where the service does not hold its answer
     :param in_trouble: whether the triggers have heard that something is in the way
     """
 
     poll_interval_s: float
     listeners: list[asyncio.Queue[News]] = field(default_factory=list)
-    next_look_at: float = 0.0
     in_trouble: bool = False
 
     def tell(self, news: News) -> None:
@@ -64,9 +71,10 @@ class _Followed:
 class SharedWait:
     """Follows emulations while anybody listens. For one event loop; :func:`shared_wait` gives the one to use.
 
-    What passes (no connection, timeouts, 429, 5xx, Airflow that cannot give the connection just now) is ridden out, by
-    the connection's retry policy. The connection is read anew each time, so that a wait goes on with what was corrected
-    in it. What the service refuses is final once it has refused it twice.
+    Transient failures (no answer, an answer that is not the service's, 429, 5xx, Airflow that cannot give the
+    connection just now) are retried by the connection's retry policy until nobody listens any more. The connection is
+    read anew each time, so that a wait goes on with what was corrected in it. What the service refuses is final once it
+    has refused it for a minute; an emulation that it does not know, and a connection that cannot be used, at once.
 
     :param data_emulator_conn_id: the Airflow connection
     """
@@ -76,8 +84,6 @@ class SharedWait:
         self._followed: dict[str, _Followed] = {}
         self._joined = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._progress_due_at = 0.0
-        self._tells_of_many = True
 
     @asynccontextmanager
     async def follow(self, emulation_id: str, poll_interval_s: float) -> AsyncIterator[asyncio.Queue[News]]:
@@ -100,128 +106,71 @@ class SharedWait:
                 self._task = None
 
     async def _run(self) -> None:
-        """Ask until cancelled."""
-        failures = refusals = 0
-        retry = ConnectionSettings.from_connection(self._conn_id, None, {}).retry
+        """Look until cancelled."""
+        failures = 0
+        refused_since: float | None = None
+        retry = RetryPolicy()
         while True:
             try:
                 async with DataEmulatorAsyncHook(self._conn_id).open() as client:
                     retry = client.settings.retry
-                    self._tells_of_many = True
-                    self._progress_due_at = 0.0
+                    source = AnyStatus(client)
                     while True:
-                        asked_at = time.monotonic()
-                        await self._ask(client)
-                        failures = refusals = 0
-                        self._over_it()
-                        await asyncio.sleep(max(0.0, asked_at + MIN_PAUSE_S - time.monotonic()))
-            except DataEmulatorRequestError as error:
-                refusals += 1
-                if refusals > 1:
-                    self._end(list(self._followed), error)
+                        looked_at = time.monotonic()
+                        await self._look(source)
+                        failures, refused_since = 0, None
+                        await asyncio.sleep(max(0.0, looked_at + MIN_PAUSE_S - time.monotonic()))
+            except DataEmulatorConfigError as error:
+                self._end(list(self._followed), Refusal(error))
                 await asyncio.sleep(MIN_PAUSE_S)
             except Exception as error:
                 failures += 1
-                if failures == 1 and not isinstance(error, DataEmulatorError):
+                if isinstance(error, DataEmulatorRequestError):
+                    refused_since = refused_since or time.monotonic()
+                    if time.monotonic() >= refused_since + REFUSED_AFTER_S:
+                        self._end(list(self._followed), Refusal(error))
+                elif failures == 1 and not isinstance(error, DataEmulatorError):
                     log.exception("Connection %s: it is asked again, but this was not foreseen", self._conn_id)
-                self._in_trouble(error)
+                for followed in self._followed.values():
+                    self._trouble(followed, error)
                 await asyncio.sleep(max(MIN_PAUSE_S, retry.wait_s(failures, error)))
 
-    async def _ask(self, client: DataEmulatorClient) -> None:
-        """Ask once for all, or for those whose turn it is; and wait until there is something to tell, or to ask."""
+    async def _look(self, source: AnyStatus) -> None:
+        """Look once, tell what was found, and wait until it is time for the next look."""
         self._joined.clear()
-        if self._tells_of_many:
-            try:
-                await self._ask_for_all(client)
-                return
-            except DataEmulatorRequestError as error:
-                if error.http_status not in _NO_SUCH_ROUTE:
-                    raise
-                self._tells_of_many = False
-        await self._ask_for_each(client)
-
-    async def _ask_for_all(self, client: DataEmulatorClient) -> None:
-        ids = list(self._followed)
-        parts = [ids[start : start + _MAX_IDS] for start in range(0, len(ids), _MAX_IDS)]
-        # Now and then all is told, for the logs; in between only what is over.
-        minimal = time.monotonic() < self._progress_due_at
-        wait_s = LONG_POLL_S if minimal else 0
-        requests = [client.get_statuses(part, wait_s, minimal=minimal) for part in parts]
-        answers = await self._first_of(requests) if minimal else await asyncio.gather(*requests)
-        for answer in answers:
-            for emulation_id, status in answer.found.items():
-                self._tell(emulation_id, status)
-            for emulation_id in answer.not_found:
-                asked = f"Status of emulation {emulation_id}: the service"
-                self._end([emulation_id], request_error(asked, 404, f"Emulation {emulation_id} not found"))
-        if not minimal:
-            self._progress_due_at = time.monotonic() + PROGRESS_EVERY_S
-        elif answers and not any(answer.waited for answer in answers):
-            await self._joined_within(self._pause_s(each.poll_interval_s for each in self._followed.values()))
-
-    async def _ask_for_each(self, client: DataEmulatorClient) -> None:
-        now = time.monotonic()
-        due = [emulation_id for emulation_id, each in self._followed.items() if each.next_look_at <= now]
-        for start in range(0, len(due), _AT_A_TIME):
-            chosen = due[start : start + _AT_A_TIME]
-            looks = [client.get_status(each, attempts=1) for each in chosen]
-            found = await asyncio.gather(*looks, return_exceptions=True)
-            for emulation_id, result in zip(chosen, found, strict=True):
-                if isinstance(result, EmulationStatus):
-                    self._tell(emulation_id, result)
-                    if followed := self._followed.get(emulation_id):
-                        followed.next_look_at = time.monotonic() + self._pause_s([followed.poll_interval_s])
-                elif isinstance(result, EmulationNotFoundError):
-                    self._end([emulation_id], result)
-            # Those that were answered have heard it; with the others the round ends here.
-            for result in found:
-                if isinstance(result, BaseException) and not isinstance(result, EmulationNotFoundError):
-                    raise result
-        next_look_at = min((each.next_look_at for each in self._followed.values()), default=now + LONG_POLL_S)
-        await self._joined_within(next_look_at - time.monotonic())
-
-    async def _first_of(self, requests: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-        """The answers that are there once one is; none if somebody joins before: then all are asked for anew."""
-        answers = [asyncio.ensure_future(request) for request in requests]
-        joined = asyncio.ensure_future(self._joined.wait())
-        try:
-            await asyncio.wait((*answers, joined), return_when=asyncio.FIRST_COMPLETED)
-            return [answer.result() for answer in answers if answer.done()]
-        finally:
-            for each in (*answers, joined):
-                each.cancel()
-
-    async def _joined_within(self, seconds: float) -> None:
+        intervals_s = {emulation_id: each.poll_interval_s for emulation_id, each in self._followed.items()}
+        look = await source.look(intervals_s, self._joined)
+        for emulation_id, followed in list(self._followed.items()):
+            result = look.found.get(emulation_id)
+            if isinstance(result, DataEmulatorError) and not isinstance(result, EmulationNotFoundError):
+                self._trouble(followed, result)
+                continue
+            self._over_it(followed)
+            if isinstance(result, EmulationNotFoundError):
+                self._end([emulation_id], Refusal(result))
+            elif result is not None and result.state.is_terminal:
+                self._end([emulation_id], result)
+            elif result is not None:
+                followed.tell(result)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._joined.wait(), max(0.0, seconds))
-
-    def _pause_s(self, poll_intervals_s: Iterable[float]) -> float:
-        return min(poll_intervals_s, default=0.0) * random.uniform(1 - JITTER, 1 + JITTER)
-
-    def _tell(self, emulation_id: str, status: EmulationStatus) -> None:
-        if status.state.is_terminal:
-            self._end([emulation_id], status)
-        elif followed := self._followed.get(emulation_id):
-            followed.tell(status)
+            await asyncio.wait_for(self._joined.wait(), look.pause_s)
 
     def _end(self, emulation_ids: Iterable[str], news: News) -> None:
-        """Tell what is final, and ask for these no more."""
+        """Tell what is final, and look at these no more."""
         for emulation_id in emulation_ids:
             if followed := self._followed.pop(emulation_id, None):
                 followed.tell(news)
 
-    def _in_trouble(self, error: Exception) -> None:
-        """Tell what is in the way, to each once."""
-        for each in self._followed.values():
-            if not each.in_trouble:
-                each.in_trouble = True
-                each.tell(error)
+    def _trouble(self, followed: _Followed, error: Exception) -> None:
+        """Tell what is in the way, once."""
+        if not followed.in_trouble:
+            followed.in_trouble = True
+            followed.tell(Trouble(error))
 
-    def _over_it(self) -> None:
-        for each in self._followed.values():
-            if each.in_trouble:
-                each.in_trouble = False
-                each.tell(None)
+    def _over_it(self, followed: _Followed) -> None:
+        if followed.in_trouble:
+            followed.in_trouble = False
+            followed.tell(Trouble(None))
 
 
 _WAITS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedWait]] = WeakKeyDictionary()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from include.exceptions import (
     DataEmulatorAnswerError,
@@ -15,13 +16,15 @@ from include.exceptions import (
     DataEmulatorUnavailableError,
     EmulationNotFoundError,
 )
-from include.retry import PASSING_STATUS_CODES
+from include.retry import TRANSIENT_STATUS_CODES
+from include.wire.call import Call
 
 _MAX_DETAIL_CHARS = 1000
+_NO_SUCH_ROUTE = (404, 405, 501)
 
 _HINTS = {
-    401: "set the Token of the Airflow connection",
-    403: "the connection's Token is not allowed to do this",
+    401: "; set the Token of the Airflow connection",
+    403: "; the connection's Token is not allowed to do this",
 }
 
 
@@ -29,18 +32,27 @@ _HINTS = {
 class Answer:
     """An HTTP answer, the same whether requests or aiohttp received it.
 
-    :param asked: what was asked, for messages: ``GET http://host/emulator/ID/status``
+    :param call: what was asked
+    :param url: of whom
     :param status_code: the HTTP status code
     :param headers: looked up without regard to case, as both libraries give them
     :param text: the decoded body
-    :param passing: the status codes that say "not now" rather than "no", by the connection's retry policy
+    :param transient: the status codes that say "not now" rather than "no", by the connection's retry policy
+    :param secrets: what no message may contain, should the answer echo it
     """
 
-    asked: str
+    call: Call
+    url: str
     status_code: int
     headers: Mapping[str, str]
     text: str
-    passing: frozenset[int] = PASSING_STATUS_CODES
+    transient: frozenset[int] = TRANSIENT_STATUS_CODES
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def asked(self) -> str:
+        """What was asked, for the end of a message: ``GET http://host/emulator/ID/status``."""
+        return f"{self.call.method} {self.url}"
 
     def json_object(self) -> dict[str, Any]:
         """The body as a JSON object.
@@ -51,53 +63,79 @@ class Answer:
         self.raise_for_status()
         try:
             body = json.loads(self.text)
-        except ValueError as error:
-            raise DataEmulatorAnswerError(
-                f"{self.asked} answered {self.status_code}, but its body is not JSON ({error}): {_shorten(self.text)!r}"
-            ) from error
+        except (ValueError, RecursionError) as error:
+            raise self.not_understood(f"its body is not JSON ({error}): {self._shown(self.text)!r}") from None
         if not isinstance(body, dict):
-            raise DataEmulatorAnswerError(f"{self.asked} answered with JSON that is no object: {_shorten(self.text)!r}")
+            raise self.not_understood(f"its JSON is no object: {self._shown(self.text)!r}")
         return body
 
     def raise_for_status(self) -> None:
         """Raise the typed error if the answer is not 2xx.
 
-        :raises DataEmulatorUnavailableError: for a status code that is passing
-        :raises DataEmulatorRequestError: for any other (``EmulationNotFoundError`` for 404)
+        A refusal counts only if it is the service's own, whose body has a ``detail``, and which names the emulation
+        that it does not know. Anything else comes from what stands between, like a proxy or a login page, and may pass.
+
+        :raises DataEmulatorUnavailableError: for a status code that is transient
+        :raises DataEmulatorAnswerError: for an answer that is not the service's
+        :raises EmulationNotFoundError: when the service does not know the emulation
+        :raises DataEmulatorRequestError: when the service refuses
         """
-        if 200 <= self.status_code < 300:
+        status = self.status_code
+        if 200 <= status < 300:
             return
-        if self.status_code in self.passing:
+        detail = self.detail()
+        if status in self.transient:
             raise DataEmulatorUnavailableError(
-                f"{self.asked} answered {self.status_code}: {self.detail()}",
-                retry_after_s=retry_after_s(self.headers.get("Retry-After")),
+                f"{detail} ({status}, {self.asked})", retry_after_s=retry_after_s(self.headers.get("Retry-After"))
             )
-        raise request_error(self.asked, self.status_code, self.detail())
+        if status == 404 and self._has_detail and self.call.emulation_id and self.call.emulation_id in detail:
+            raise request_error(self.asked, status, detail)
+        if status >= 500 or (self._has_detail and (status not in _NO_SUCH_ROUTE or self.call.optional)):
+            raise DataEmulatorRequestError(_refusal(self.asked, status, detail), http_status=status, detail=detail)
+        raise self.not_understood(f"{detail!r} with status {status}")
+
+    def not_understood(self, what: str) -> DataEmulatorAnswerError:
+        """The error for an answer that is not one of a Data Emulator Service."""
+        return DataEmulatorAnswerError(f"This is no answer of a Data Emulator Service: {what} ({self.asked})")
 
     def detail(self) -> str:
         """The service's reason: ``detail`` of its JSON body, a string or FastAPI's list, else the body's start."""
         if 300 <= self.status_code < 400:
-            location = self.headers.get("Location", "an unnamed place")
-            return f"redirected to {location}; correct the connection's schema, host and port"
-        try:
-            detail = json.loads(self.text)["detail"]
-        except (ValueError, KeyError, TypeError):
-            detail = self.text
+            to = _without_secrets(self.headers.get("Location", "")) or "an unnamed place"
+            return f"a redirect to {to}; Schema, Host and Port must lead to the service itself"
+        detail = self._body().get("detail", self.text)
         if isinstance(detail, list):
             detail = "; ".join(_problem(item) for item in detail)
-        return _shorten(str(detail)) or "no reason given"
+        return self._shown(str(detail)) or "no reason given"
+
+    @property
+    def _has_detail(self) -> bool:
+        return "detail" in self._body()
+
+    def _body(self) -> dict[str, Any]:
+        """The body if it is a JSON object, whatever the status; else an empty one."""
+        try:
+            body = json.loads(self.text)
+        except (ValueError, RecursionError):
+            return {}
+        return body if isinstance(body, dict) else {}
+
+    def _shown(self, text: str) -> str:
+        for secret in self.secrets:
+            text = text.replace(secret, "***")
+        text = text.strip()
+        return text if len(text) <= _MAX_DETAIL_CHARS else text[:_MAX_DETAIL_CHARS] + "..."
 
 
 def request_error(asked: str, status_code: int, detail: str) -> DataEmulatorRequestError:
     """The error for a refused request; also rebuilds one that a trigger's event carried.
 
     :param asked: what was asked, for the message
-    :param status_code: one that is not passing
+    :param status_code: of the refusal
     :param detail: the service's reason
     """
     kind = EmulationNotFoundError if status_code == 404 else DataEmulatorRequestError
-    hint = f" ({_HINTS[status_code]})" if status_code in _HINTS else ""
-    return kind(f"{asked} answered {status_code}: {detail}{hint}", http_status=status_code, detail=detail)
+    return kind(_refusal(asked, status_code, detail), http_status=status_code, detail=detail)
 
 
 def retry_after_s(value: str | None) -> float | None:
@@ -106,24 +144,33 @@ def retry_after_s(value: str | None) -> float | None:
         return None
     try:
         return max(0.0, float(int(value)))
-    except ValueError:
+    except (ValueError, OverflowError):
         pass
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        return max(0.0, (at - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError):
         return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(0.0, (at - datetime.now(UTC)).total_seconds())
+
+
+def _refusal(asked: str, status_code: int, detail: str) -> str:
+    return f"{detail}{_HINTS.get(status_code, '')} ({status_code}, {asked})"
 
 
 def _problem(item: Any) -> str:
     """One entry of FastAPI's list of validation errors as ``body.timeout: Field required``."""
     if not isinstance(item, dict) or "msg" not in item:
         return str(item)
-    location = ".".join(str(part) for part in item.get("loc", ()))
-    return f"{location}: {item['msg']}" if location else str(item["msg"])
+    location = item.get("loc", ())
+    where = ".".join(str(part) for part in location) if isinstance(location, list | tuple) else str(location)
+    return f"{where}: {item['msg']}" if where else str(item["msg"])
 
 
-def _shorten(text: str) -> str:
-    text = text.strip()
-    return text if len(text) <= _MAX_DETAIL_CHARS else text[:_MAX_DETAIL_CHARS] + "..."
+def _without_secrets(url: str) -> str:
+    """A URL without user, password, query and fragment."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -11,6 +11,11 @@ from include.wire.request import EmulationRequest
 
 _EMULATIONS_PATH = "/emulator/"  # with the slash: without it the original answers with a redirect
 
+#: The longest answer that is read. A status is a few hundred bytes, and at most a thousand come in one answer.
+MAX_ANSWER_BYTES = 16 * 2**20
+#: A manifest has about 200 bytes for each object, and an emulation can write an object a record.
+MAX_MANIFEST_BYTES = 256 * 2**20
+
 
 @dataclass(frozen=True)
 class Call:
@@ -22,14 +27,20 @@ class Call:
     :param headers: beside those that every request has
     :param json: the body
     :param held_s: how long the service was asked to hold the answer, in seconds; comes on top of the read timeout
+    :param emulation_id: the emulation that it is about, which the service names when it does not know it
+    :param optional: whether a service may lack this route
+    :param max_bytes: the longest answer to read
     """
 
     method: str
     path: str
-    repeatable: bool
+    repeatable: bool = True
     headers: Mapping[str, str] = field(default_factory=dict)
     json: dict[str, Any] | None = None
     held_s: int = 0
+    emulation_id: str | None = None
+    optional: bool = False
+    max_bytes: int = MAX_ANSWER_BYTES
 
 
 def start_call(request: EmulationRequest, idempotency_key: str | None) -> Call:
@@ -41,7 +52,8 @@ def start_call(request: EmulationRequest, idempotency_key: str | None) -> Call:
 def status_call(emulation_id: str, wait_s: int | None = None) -> Call:
     """Look at an emulation, by a long poll of ``wait_s`` seconds (RFC 7240) unless that is None or 0."""
     headers = {"Prefer": f"wait={wait_s}"} if wait_s else {}
-    return Call("GET", f"{_emulation_path(emulation_id)}/status", True, headers, held_s=wait_s or 0)
+    path = f"{_emulation_path(emulation_id)}/status"
+    return Call("GET", path, headers=headers, held_s=wait_s or 0, emulation_id=emulation_id)
 
 
 def statuses_call(emulation_ids: Sequence[str], wait_s: int, *, minimal: bool) -> Call:
@@ -52,22 +64,24 @@ def statuses_call(emulation_ids: Sequence[str], wait_s: int, *, minimal: bool) -
     """
     preferences = [f"wait={wait_s}"] * bool(wait_s) + ["return=minimal"] * minimal
     headers = {"Prefer": ", ".join(preferences)} if preferences else {}
-    return Call("POST", f"{_EMULATIONS_PATH}status", True, headers, {"ids": list(emulation_ids)}, held_s=wait_s)
+    body = {"ids": list(emulation_ids)}
+    return Call("POST", f"{_EMULATIONS_PATH}status", headers=headers, json=body, held_s=wait_s, optional=True)
 
 
 def cancel_call(emulation_id: str) -> Call:
     """Cancel an emulation."""
-    return Call("DELETE", _emulation_path(emulation_id), True)
+    return Call("DELETE", _emulation_path(emulation_id), emulation_id=emulation_id, optional=True)
 
 
 def manifest_call(emulation_id: str) -> Call:
     """Ask where a completed emulation's data lies."""
-    return Call("GET", f"{_emulation_path(emulation_id)}/manifest", True)
+    path = f"{_emulation_path(emulation_id)}/manifest"
+    return Call("GET", path, emulation_id=emulation_id, optional=True, max_bytes=MAX_MANIFEST_BYTES)
 
 
 def readiness_call() -> Call:
     """Ask whether the service and its sinks are ready; not of the original service, which answers 404."""
-    return Call("GET", "/readyz", True)
+    return Call("GET", "/readyz", optional=True)
 
 
 def _emulation_path(emulation_id: str) -> str:

@@ -164,7 +164,10 @@ def parse_status(emulation_id: str, answer: Answer) -> EmulationStatus:
     :raises DataEmulatorAnswerError: when no state that we know can be read from it
     :raises DataEmulatorError: as :meth:`Answer.json_object` does
     """
-    return _status(emulation_id, answer.json_object(), _was_held(answer))
+    body = answer.json_object()
+    if body.get("id") is not None and parse_emulation_id(body["id"]) != emulation_id:
+        raise answer.not_understood(f"it is about emulation {body['id']!r}, not {emulation_id!r}")
+    return _status(emulation_id, body, _was_held(answer))
 
 
 def parse_statuses(answer: Answer) -> Statuses:
@@ -176,12 +179,12 @@ def parse_statuses(answer: Answer) -> Statuses:
     body = answer.json_object()
     bodies, not_found = body.get("emulations"), body.get("not_found", [])
     if not isinstance(bodies, list) or not isinstance(not_found, list):
-        raise DataEmulatorAnswerError(f"{answer.asked} answered without a list of emulations")
+        raise answer.not_understood("it has no list of emulations")
     waited = _was_held(answer)
     found: dict[str, EmulationStatus] = {}
     for each in bodies:
         if not isinstance(each, Mapping):
-            raise DataEmulatorAnswerError(f"{answer.asked} answered with an emulation that is no object: {each!r}")
+            raise answer.not_understood("one of its emulations is no object")
         emulation_id = parse_emulation_id(each.get("id"))
         found[emulation_id] = _status(emulation_id, each, waited)
     return Statuses(found, tuple(str(each) for each in not_found), waited)

@@ -16,28 +16,59 @@ from include.connection import (
     HOOK_NAME,
     OWN_FIELDS,
     ConnectionSettings,
-    base_url_of,
-    plain_http_connection,
 )
 from include.defaults import DEFAULT_CONN_NAME
 from include.exceptions import DataEmulatorConfigError
 from include.hooks.data_emulator import DataEmulatorHook
 from include.provider_info import get_provider_info
-from include.retry import PASSING_STATUS_CODES as PASSING
-from include.retry import RetryPolicy
+from include.retry import TRANSIENT_STATUS_CODES, RetryPolicy
+
+
+def settings_of(extra: Any, **fields: Any) -> ConnectionSettings:
+    connection = {"conn_id": "c", "conn_type": CONN_TYPE, "host": "emulator", "port": 8000, **fields}
+    return ConnectionSettings.of(Connection(extra=extra if isinstance(extra, str) else json.dumps(extra), **connection))
 
 
 def test_defaults() -> None:
-    settings = ConnectionSettings.from_connection("c", None, {"retry_attempts": None, "backoff_cap": ""})
-    assert settings == ConnectionSettings(None, 5.0, 30.0, RetryPolicy(5, 1.0, 30.0))
+    settings = settings_of({"retry_attempts": None, "backoff_cap": ""})
+    assert (settings.base_url, settings.service_url) == ("http://emulator:8000", "http://emulator:8000")
+    assert (settings.connect_timeout_s, settings.read_timeout_s) == (5.0, 30.0)
+    assert settings.retry == RetryPolicy()
     assert settings.retry.status_codes == {429, 500, 502, 503, 504}
-    assert (settings.emulation_url("e"), settings.bucket_url("b"), settings.topic_url("t")) == (None, None, None)
+    assert (settings.http.authorization, settings.http.verify, settings.http.trust_env) == (None, True, True)
+    assert (settings.bucket_url("b"), settings.topic_url("t")) == (None, None)
 
 
-def test_fields_of_a_connection_given_as_a_uri_are_strings() -> None:
-    connection = Connection(conn_id="c", uri="data-emulator://:t@host:1/http?connect_timeout=2.5&retry_attempts=3")
-    settings = ConnectionSettings.from_connection("c", connection.password, connection.extra_dejson)
-    assert (settings.token, settings.connect_timeout_s, settings.retry.attempts) == ("t", 2.5, 3)
+def test_a_connection_given_as_a_uri_has_text_in_its_fields() -> None:
+    """Booleans, numbers and lists, too: a URI has no types."""
+    query = "connect_timeout=2.5&retry_attempts=3&verify=false&trust_env=no&cert=%5B%22a.pem%22%2C%22b.pem%22%5D"
+    query += "&retry_status_codes=%5B429%5D&proxies=%7B%22https%22%3A%22http%3A%2F%2Fproxy%3A3128%22%7D&X-Team=data"
+    connection = Connection(conn_id="c", uri=f"data-emulator://:t@host:1/https?{query}")
+    settings = ConnectionSettings.of(connection)
+    assert (settings.base_url, settings.connect_timeout_s, settings.retry.attempts) == ("https://host:1", 2.5, 3)
+    assert settings.retry.status_codes == {429}
+    assert settings.http.authorization == "Bearer t"
+    assert (settings.http.verify, settings.http.trust_env, settings.http.cert) == (False, False, ("a.pem", "b.pem"))
+    assert settings.http.proxies == {"https": "http://proxy:3128"}
+    assert settings.http.headers == {"Accept": "application/json", "X-Team": "data"}
+
+
+@pytest.mark.parametrize(
+    ("extra", "problem"),
+    [
+        ("{", "Extra must be a JSON object, and is not JSON"),
+        ("[1]", "Extra must be a JSON object"),
+        ("7", "Extra must"),
+    ],
+)
+def test_an_extra_that_is_no_object_is_refused(extra: str, problem: str) -> None:
+    with pytest.raises(DataEmulatorConfigError, match=problem):
+        settings_of(extra)
+
+
+def test_a_connection_that_does_not_exist_is_refused_with_what_to_do() -> None:
+    with pytest.raises(DataEmulatorConfigError, match="no connection 'nowhere': create it, of the type Data Emulator"):
+        ConnectionSettings.read("nowhere")
 
 
 @pytest.mark.parametrize(
@@ -64,17 +95,23 @@ def test_fields_of_a_connection_given_as_a_uri_are_strings() -> None:
     ],
 )
 def test_a_field_that_cannot_be_used_is_named(name: str, value: object) -> None:
-    with pytest.raises(DataEmulatorConfigError, match=rf"Connection 'my_conn': {name} must be .*, got") as caught:
-        ConnectionSettings.from_connection("my_conn", "hunter2", {name: value})
+    with pytest.raises(DataEmulatorConfigError, match=rf"Connection 'c': {name} must be .*, got") as caught:
+        settings_of({name: value}, password="hunter2")
     assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("value", "codes"),
-    [("429, 503", {429, 503}), ("408 429", {408, 429}), ([429, "599"], {429, 599}), ([], set()), ("", set(PASSING))],
+    [
+        ("429, 503", {429, 503}),
+        ("408 429", {408, 429}),
+        ([429, "599"], {429, 599}),
+        ([], set()),
+        ("", set(TRANSIENT_STATUS_CODES)),
+    ],
 )
 def test_the_status_codes_to_retry_are_a_text_or_a_list(value: object, codes: set[int]) -> None:
-    settings = ConnectionSettings.from_connection("c", None, {"retry_status_codes": value})
+    settings = settings_of({"retry_status_codes": value})
     assert settings.retry.status_codes == codes
 
 
@@ -86,7 +123,7 @@ CONSOLES = {
 
 class TestLinks:
     def test_what_stands_in_a_link_is_quoted(self) -> None:
-        settings = ConnectionSettings.from_connection("c", None, CONSOLES, "http://emulator:8000")
+        settings = settings_of(CONSOLES)
         assert settings.emulation_url("e1") == "http://emulator:8000/emulator/e1/status"
         assert settings.emulation_url("../x?y#z") == "http://emulator:8000/emulator/..%2Fx%3Fy%23z/status"
         assert settings.bucket_url("b", "e1/part 1") == "https://minio.example.com/browser/b/e1/part%201"
@@ -95,32 +132,14 @@ class TestLinks:
         assert settings.topic_url("a&b") == "https://kafka-ui.example.com:8443/#/topics/a%26b?from=a%26b"
 
     def test_a_console_without_placeholders_is_linked_to_as_it_is(self) -> None:
-        settings = ConnectionSettings.from_connection("c", None, {"kafka_console_url": "https://kafka-ui"})
+        settings = settings_of({"kafka_console_url": "https://kafka-ui"})
         assert settings.topic_url("t") == "https://kafka-ui"
         assert settings.bucket_url("b") is None
 
     def test_browsers_may_reach_the_service_at_another_address(self) -> None:
         extra = {"service_url": "https://lab.example.com/emulator-service/"}
-        settings = ConnectionSettings.from_connection("c", None, extra, "http://emulator:8000")
+        settings = settings_of(extra)
         assert settings.emulation_url("e1") == "https://lab.example.com/emulator-service/emulator/e1/status"
-
-    @pytest.mark.parametrize(
-        ("connection", "url"),
-        [
-            ({"host": "emulator"}, "http://emulator"),
-            ({"host": "emulator", "schema": "https", "port": 8443}, "https://emulator:8443"),
-            ({"host": "https://emulator", "schema": "http", "port": 1}, "https://emulator:1"),
-            ({"host": "_http._tcp.example.com", "extra": '{"srv_lookup": true}'}, None),
-            ({}, None),
-        ],
-    )
-    def test_the_address_is_that_of_the_http_hooks(self, connection: dict[str, Any], url: str | None) -> None:
-        made = Connection(conn_id="c", **connection)
-        assert base_url_of(made, made.extra_dejson) == url
-        if url is not None:
-            hook = DataEmulatorHook()
-            hook._set_base_url(made)
-            assert hook.base_url == url
 
     @pytest.mark.parametrize(
         ("name", "value", "problem"),
@@ -152,30 +171,8 @@ class TestLinks:
     )
     def test_a_url_that_cannot_be_used_is_named(self, name: str, value: Any, problem: str) -> None:
         with pytest.raises(DataEmulatorConfigError, match=re.escape(f"Connection 'c': {name} {problem}")) as caught:
-            ConnectionSettings.from_connection("c", None, {name: value})
+            settings_of({name: value})
         assert "hunter2" not in str(caught.value)
-
-    def test_a_host_with_credentials_would_show_them_in_links(self) -> None:
-        with pytest.raises(DataEmulatorConfigError, match="Host must not hold a user or a password") as caught:
-            ConnectionSettings.from_connection("c", None, {}, "http://me:hunter2@emulator")
-        assert "hunter2" not in str(caught.value)
-
-
-def test_the_token_is_not_shown() -> None:
-    assert "hunter2" not in repr(ConnectionSettings.from_connection("c", "hunter2", {}))
-
-
-def test_the_http_hooks_see_headers_and_http_options_only() -> None:
-    connection = Connection(conn_id="c", conn_type="data_emulator", host="h", login="me", password="hunter2")
-    extra = {**dict.fromkeys(OWN_FIELDS, 5), "X-Team": "data", "X-Level": 7, "verify": False, "timeout": 3}
-    plain = plain_http_connection(connection, extra)
-    assert json.loads(plain.extra or "") == {"X-Team": "data", "X-Level": "7", "verify": False, "timeout": 3}
-    assert (plain.login, plain.password) == (None, None)
-
-
-def test_an_extra_that_cannot_be_a_header_is_named() -> None:
-    with pytest.raises(DataEmulatorConfigError, match="'X-Team' would be sent as a header"):
-        plain_http_connection(Connection(conn_id="c"), {"X-Team": {"a": 1}})
 
 
 def test_the_form_in_the_ui_is_of_this_connection_and_has_its_fields_and_defaults() -> None:
@@ -207,9 +204,13 @@ def test_the_form_is_what_the_ui_gets() -> None:
     assert {name: field["value"] for name, field in fields.items()} == OWN_FIELDS
     assert all(field["schema"]["title"] and field["description"] for field in fields.values())
     assert form.standard_fields is not None
-    assert form.standard_fields.login is not None
-    assert form.standard_fields.login.hidden
-    for shown in (form.standard_fields.host, form.standard_fields.port, form.standard_fields.password):
+    fields_of_every_connection = form.standard_fields
+    for shown in (
+        fields_of_every_connection.host,
+        fields_of_every_connection.port,
+        fields_of_every_connection.login,
+        fields_of_every_connection.password,
+    ):
         assert shown is not None
         assert shown.placeholder
 
@@ -225,4 +226,4 @@ def test_airflow_finds_the_connection_type_through_the_packages_metadata() -> No
     assert hook.connection_id_attribute_name == CONN_NAME_ATTR
     widgets = {name for name in manager.connection_form_widgets if name.startswith(f"extra__{CONN_TYPE}__")}
     assert widgets == {f"extra__{CONN_TYPE}__{name}" for name in OWN_FIELDS}
-    assert manager.field_behaviours[CONN_TYPE]["relabeling"]["password"] == "Token"
+    assert manager.field_behaviours[CONN_TYPE]["relabeling"]["password"] == "Token or password"

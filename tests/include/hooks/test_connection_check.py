@@ -6,24 +6,16 @@ import json
 import os
 import re
 import socket
-import ssl
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
-from pathlib import Path
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler
 from typing import Any
 
 import pytest
 from airflow.models import Connection
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from include.hooks.data_emulator import DataEmulatorHook
+from tests.include.hooks.servers import Authority, serving
 from tests.wire.recorded_server import recorded_server
 
 TOKEN = "hunter2"
@@ -37,35 +29,6 @@ def reply(status: int, body: Any = "", **headers: str) -> Reply:
 
 NO_EMULATION = reply(404, {"detail": f"Emulation ID {NO_SUCH} not found."})
 READY = reply(200, {"ready": True, "checks": {"store": "ok", "minio": "ok", "kafka": "not configured"}})
-
-
-class SilentServer(ThreadingHTTPServer):
-    """Says nothing of clients that break off, as those do that find TLS where they expected none."""
-
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        pass
-
-
-@contextmanager
-def serving(
-    handler: type[BaseHTTPRequestHandler],
-    tls: ssl.SSLContext | None = None,
-    kind: type[ThreadingHTTPServer] = SilentServer,
-) -> Iterator[int]:
-    """A server on a free port of loopback, which it yields."""
-    server = kind(("127.0.0.1", 0), handler)
-    if tls is not None:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def scripted(by_path: dict[str, Reply], otherwise: Reply) -> type[BaseHTTPRequestHandler]:
@@ -95,47 +58,9 @@ class Files(SimpleHTTPRequestHandler):
         pass
 
 
-Certificate = Callable[..., tuple[ssl.SSLContext, Path]]
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Certificate:
-    """Makes a self-signed certificate for a name or an address; gives the server's context, and the file to trust."""
-
-    def make(name: str = "127.0.0.1", days: int = 1) -> tuple[ssl.SSLContext, Path]:
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        is_address = re.fullmatch(r"[\d.]+", name)
-        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(name)) if is_address else x509.DNSName(name)])
-        now = datetime.now(UTC)
-        made = (
-            x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=10))
-            .not_valid_after(now + timedelta(days=days))
-            .add_extension(names, critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .sign(key, hashes.SHA256())
-        )
-        cert_file, key_file = tmp_path / "cert.pem", tmp_path / "key.pem"
-        cert_file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-        key_file.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(cert_file, key_file)
-        return context, cert_file
-
-    return make
-
-
 @pytest.fixture
 def check(connect: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[bool, str]]:
     """Tests a connection; whatever it says must be one line, without the token."""
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
 
     def check(url: str, **extra: Any) -> tuple[bool, str]:
         connect(url, **{"token": TOKEN, **extra})
@@ -199,18 +124,17 @@ class TestNoAnswer:
         with socket.create_server(("127.0.0.1", 0)) as listener:
 
             def greet() -> None:
-                for _ in range(2):  # the request, and the question whether it is TLS
-                    accepted, _ = listener.accept()
-                    with accepted:
-                        accepted.recv(1000)
-                        accepted.sendall(b"SSH-2.0-OpenSSH_9.2p1\r\n")
+                accepted, _ = listener.accept()
+                with accepted:
+                    accepted.recv(1000)
+                    accepted.sendall(b"SSH-2.0-OpenSSH_9.2p1\r\n")
 
             thread = threading.Thread(target=greet, daemon=True)
             thread.start()
             good, message = check(f"http://127.0.0.1:{listener.getsockname()[1]}")
             thread.join()
         assert not good
-        assert "does not answer as an HTTP server does: correct Port" in message
+        assert "broke the connection off, or does not speak plain HTTP: see whether the service crashes" in message
 
     def test_a_proxy_that_is_not_there(self, check: Any, closed_port: int) -> None:
         good, message = check("http://127.0.0.1:1", proxies={"http": f"http://me:secret@127.0.0.1:{closed_port}"})
@@ -218,37 +142,41 @@ class TestNoAnswer:
         assert message.startswith("The proxy on the way to 127.0.0.1:1 does not work: correct `proxies`")
         assert "secret" not in message
 
-    @pytest.mark.parametrize("url", ["ftp://emulator:8000", "http://:8000"])
-    def test_what_is_no_url_of_a_service(self, check: Any, url: str) -> None:
+    @pytest.mark.parametrize(
+        ("url", "says"), [("ftp://emulator:8000", "Schema must be http or https"), ("http://:8000", "Host must name")]
+    )
+    def test_what_is_no_url_of_a_service(self, check: Any, url: str, says: str) -> None:
         good, message = check(url)
         assert not good
-        assert "is not the URL of a service: set Schema to http or https" in message
+        assert says in message
 
 
 class TestTls:
-    def test_a_certificate_that_is_not_trusted(self, check: Any, certificate: Certificate) -> None:
-        tls, file = certificate()
-        with serving(emulator(READY), tls) as port:
+    def test_a_certificate_that_is_not_trusted(self, check: Any, authority: Authority) -> None:
+        file = authority.file
+        with serving(emulator(READY), authority.issue().server_context()) as port:
             good, message = check(f"https://127.0.0.1:{port}")
             assert not good
-            assert message.startswith(f"The certificate of 127.0.0.1:{port} is not trusted (self-signed certificate): ")
+            assert message.startswith(
+                f"The certificate of 127.0.0.1:{port} is not trusted (unable to get local issuer certificate): "
+            )
             assert '"verify": "/path/to/ca.pem"' in message
             # What the sentence says helps.
             assert check(f"https://127.0.0.1:{port}", verify=str(file))[0]
 
-    def test_a_certificate_for_another_name(self, check: Any, certificate: Certificate) -> None:
-        tls, file = certificate("emulator.example.com")
+    def test_a_certificate_for_another_name(self, check: Any, authority: Authority) -> None:
+        tls = authority.issue(name="emulator.example.com").server_context()
         with serving(emulator(READY), tls) as port:
-            good, message = check(f"https://127.0.0.1:{port}", verify=str(file))
+            good, message = check(f"https://127.0.0.1:{port}", verify=str(authority.file))
         assert not good
         assert message == (
             f"The certificate of 127.0.0.1:{port} is for another name: set Host to a name that the certificate has."
         )
 
-    def test_a_certificate_that_has_expired(self, check: Any, certificate: Certificate) -> None:
-        tls, file = certificate(days=-1)
+    def test_a_certificate_that_has_expired(self, check: Any, authority: Authority) -> None:
+        tls = authority.issue(days=-1).server_context()
         with serving(emulator(READY), tls) as port:
-            good, message = check(f"https://127.0.0.1:{port}", verify=str(file))
+            good, message = check(f"https://127.0.0.1:{port}", verify=str(authority.file))
         assert not good
         assert message == f"The certificate of 127.0.0.1:{port} has expired: renew it at the service."
 
@@ -273,27 +201,18 @@ class TestTls:
         assert not good
         assert re.search(r"set Schema to http|TLS with .* failed", message)
 
-    def test_http_spoken_to_a_server_of_https(self, check: Any, certificate: Certificate) -> None:
-        with serving(emulator(READY), certificate()[0]) as port:
+    def test_http_spoken_to_a_server_of_https(self, check: Any, authority: Authority) -> None:
+        with serving(emulator(READY), authority.issue().server_context()) as port:
             good, message = check(f"http://127.0.0.1:{port}")
         assert not good
-        assert message == f"127.0.0.1:{port} speaks TLS: set Schema to https."
+        assert message.startswith(f"127.0.0.1:{port} broke the connection off, or does not speak plain HTTP: ")
+        assert "set Schema to https" in message
 
-    def test_http_spoken_to_a_server_of_https_that_answers_in_plain(self, check: Any, certificate: Certificate) -> None:
-        tls = certificate()[0]
-
-        class Both(SilentServer):
-            def get_request(self) -> Any:
-                accepted, address = super().get_request()
-                is_hello = accepted.recv(1, socket.MSG_PEEK) == b"\x16"
-                return (tls.wrap_socket(accepted, server_side=True) if is_hello else accepted), address
-
-        with serving(
-            scripted({}, reply(400, "<html>The plain HTTP request was sent to HTTPS port")), kind=Both
-        ) as port:
+    def test_http_spoken_to_a_server_of_https_that_answers_in_plain(self, check: Any) -> None:
+        with serving(scripted({}, reply(400, "<html>The plain HTTP request was sent to HTTPS port"))) as port:
             good, message = check(f"http://127.0.0.1:{port}")
         assert not good
-        assert message == f"127.0.0.1:{port} speaks TLS: set Schema to https."
+        assert "it answered 400 with an HTML page; correct Schema, Host and Port." in message
 
 
 class TestNoEmulator:
@@ -306,9 +225,13 @@ class TestNoEmulator:
             (
                 reply(302, Location="https://me:hunter2@sso.example.com/login?token=hunter2"),
                 TOKEN,
-                "redirects to https://sso.example.com/login, and redirects are not followed: set Schema, Host and Port",
+                "answers 302 with a redirect to https://sso.example.com/login; Schema, Host and Port must lead to",
             ),
-            (reply(404, {"detail": "Not Found"}), TOKEN, "it answered 404 with something else; correct Host and Port."),
+            (
+                reply(404, {"detail": "Not Found"}),
+                TOKEN,
+                "it answered 404 with something else; correct Schema, Host and Port.",
+            ),
             (reply(404, {"path": f"/emulator/{NO_SUCH}/status"}), TOKEN, "is not a Data Emulator Service"),
             (reply(404, f"<p>/emulator/{NO_SUCH} not found</p>"), TOKEN, "it answered 404 with an HTML page"),
             (reply(200, "<html><title>Welcome to nginx!</title></html>"), TOKEN, "it answered 200 with an HTML page"),
@@ -332,7 +255,7 @@ class TestNoEmulator:
         assert not good
         assert message == (
             f"An HTTP server answers at http://127.0.0.1:{port}, but it is not a Data Emulator Service: asked for an "
-            "emulation that cannot exist it answered 404 with an HTML page; correct Host and Port."
+            "emulation that cannot exist it answered 404 with an HTML page; correct Schema, Host and Port."
         )
 
 
@@ -371,7 +294,10 @@ class TestReadiness:
             good, message = check(f"http://127.0.0.1:{port}", read_timeout=0.3)
             hanging.set()
         assert not good
-        assert "but did not tell within 0.3 s whether its sinks are ready" in message
+        assert (
+            "accepts connections, but did not answer within 0.3 s (read_timeout): see whether the service hangs"
+            in message
+        )
 
     @pytest.mark.parametrize(
         "answer", [reply(404, {"detail": "Not Found"}), reply(405), reply(200, "<html>"), reply(200, {"checks": 1})]
@@ -416,7 +342,11 @@ class TestAsTheApiDoesIt:
         [
             ("127.0.0.1", {"read_timeout": "long"}, "read_timeout must be a number above 0, got 'long'"),
             ("127.0.0.1", {"kafka_console_url": "k/{topic}"}, "kafka_console_url must be a URL that begins with http"),
-            ("https://127.0.0.1", {"verify": "/no/such/ca.pem"}, "invalid path: /no/such/ca.pem"),
+            (
+                "https://127.0.0.1",
+                {"verify": "/no/such/ca.pem"},
+                "verify is '/no/such/ca.pem', which cannot be used: No such file",
+            ),
             ("http://me:hunter2@127.0.0.1", {}, "Host must not hold a user or a password"),
         ],
     )

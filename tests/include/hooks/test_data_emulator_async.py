@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import ssl
 from typing import Any
 
 import pytest
@@ -8,6 +7,7 @@ from aiohttp import web
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.exceptions import (
+    DataEmulatorAnswerError,
     DataEmulatorConfigError,
     DataEmulatorConnectionError,
     DataEmulatorError,
@@ -43,7 +43,8 @@ async def test_an_id_cannot_lead_to_another_path(connect: Any) -> None:
     async with fake_service(status("processing")) as service:
         connect(service.url)
         async with DataEmulatorAsyncHook().open() as client:
-            await client.get_status("../admin?x")
+            with pytest.raises(DataEmulatorAnswerError, match=r"about emulation 'e1', not '\.\./admin"):
+                await client.get_status("../admin?x", attempts=1)
     assert service.requests[0].raw_path == "/emulator/..%2Fadmin%3Fx/status"
 
 
@@ -60,7 +61,7 @@ async def test_one_connection_serves_a_whole_wait(connect: Any) -> None:
     "failure",
     [reset, cut_off, error(429), error(500), error(502), error(503), error(504), text("garbled"), status("paused")],
 )
-async def test_a_passing_failure_is_tried_again(failure: Answer, connect: Any) -> None:
+async def test_a_transient_failure_is_retried(failure: Answer, connect: Any) -> None:
     async with fake_service(failure, failure, status("completed")) as service:
         connect(service.url)
         async with DataEmulatorAsyncHook().open() as client:
@@ -72,7 +73,7 @@ async def test_the_attempts_are_the_connections_or_the_callers(connect: Any) -> 
     async with fake_service(error(503, "starting")) as service:
         connect(service.url, retry_attempts=3)
         async with DataEmulatorAsyncHook().open() as client:
-            with pytest.raises(DataEmulatorUnavailableError, match="answered 503: starting"):
+            with pytest.raises(DataEmulatorUnavailableError, match=r"^starting \(503, GET"):
                 await client.get_status("e1")
             assert len(service.requests) == 3
             with pytest.raises(DataEmulatorUnavailableError):
@@ -80,7 +81,7 @@ async def test_the_attempts_are_the_connections_or_the_callers(connect: Any) -> 
             assert len(service.requests) == 4
 
 
-@pytest.mark.parametrize(("status_code", "times"), [(408, 3), (425, 3), (503, 1), (429, 1), (404, 1)])
+@pytest.mark.parametrize(("status_code", "times"), [(408, 3), (425, 3), (503, 1), (429, 1), (422, 1)])
 async def test_the_status_codes_to_retry_are_the_connections(status_code: int, times: int, connect: Any) -> None:
     async with fake_service(error(status_code)) as service:
         connect(service.url, retry_status_codes=[408, 425], retry_attempts=3)
@@ -91,9 +92,9 @@ async def test_the_status_codes_to_retry_are_the_connections(status_code: int, t
     assert isinstance(caught.value, AirflowFailException) is (times == 1)
 
 
-@pytest.mark.parametrize("status_code", [307, 400, 401, 404, 405, 422])
-async def test_a_refusal_is_not_tried_again(status_code: int, connect: Any) -> None:
-    async with fake_service(error(status_code, Location="/elsewhere")) as service:
+@pytest.mark.parametrize("status_code", [400, 401, 404, 422, 501])
+async def test_a_refusal_is_not_retried(status_code: int, connect: Any) -> None:
+    async with fake_service(error(status_code, "not e1")) as service:
         connect(service.url)
         async with DataEmulatorAsyncHook().open() as client:
             with pytest.raises(DataEmulatorRequestError) as caught:
@@ -107,10 +108,10 @@ async def test_refused_connections_and_silence_are_connection_errors(connect: An
     async with fake_service(hang) as service:
         connect(service.url, retry_attempts=1, read_timeout=0.05, token="hunter2")
         async with DataEmulatorAsyncHook().open() as client:
-            with pytest.raises(DataEmulatorConnectionError, match="got no answer") as silent:
+            with pytest.raises(DataEmulatorConnectionError, match=r"did not answer within 0\.05 s") as silent:
                 await client.get_status("e1")
     async with DataEmulatorAsyncHook().open() as client:  # nobody listens there any more
-        with pytest.raises(DataEmulatorConnectionError, match="got no answer") as refused:
+        with pytest.raises(DataEmulatorConnectionError, match="refuses connections") as refused:
             await client.get_status("e1")
     for caught in (silent, refused):
         assert "hunter2" not in f"{caught.value!r} {caught.value.__cause__!r}"
@@ -140,18 +141,8 @@ async def test_a_connection_that_cannot_be_used(connect: Any) -> None:
             pass
 
 
-async def test_tls_and_proxy_options_are_as_aiohttp_takes_them(connect: Any) -> None:
-    connect("https://emulator", verify=False, proxies={"https": "http://proxy:3128"})
-    options = (await DataEmulatorAsyncHook().config()).extra_options
-    assert options == {"ssl": False, "proxy": "http://proxy:3128"}
-
-    connect("https://emulator", verify=ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt")
-    options = (await DataEmulatorAsyncHook().config()).extra_options
-    assert isinstance((options or {})["ssl"], ssl.SSLContext)
-
-
 async def test_a_file_of_certificates_that_is_not_there(connect: Any) -> None:
     connect("https://emulator", verify="/no/such/ca.pem")
-    with pytest.raises(DataEmulatorConfigError, match=r"`verify` is '/no/such/ca.pem': .*No such file"):
+    with pytest.raises(DataEmulatorConfigError, match=r"verify is '/no/such/ca.pem', .*No such file"):
         async with DataEmulatorAsyncHook().open():
             pass

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 from requests_mock.mocker import Mocker
 
-from include.exceptions import DataEmulatorError, DataEmulatorRequestError, EmulationNotFoundError
+from include.exceptions import (
+    DataEmulatorAnswerError,
+    DataEmulatorError,
+    DataEmulatorRequestError,
+    EmulationNotFoundError,
+)
 from include.hooks.data_emulator import DataEmulatorHook
 from include.wire.call import Call
 from include.wire.request import EmulationRequest
@@ -21,9 +26,9 @@ EXPECTED: dict[str, Any] = {
     "root": None,
     "status unknown uuid": (EmulationNotFoundError, 404, "00000000-0000-4000-8000-000000000000 not found"),
     "status non-uuid": (EmulationNotFoundError, 404, "not-a-uuid not found"),
-    "status trailing slash": (DataEmulatorRequestError, 307, "redirected to http://127.0.0.1:8000/emulator/x/status"),
-    "GET collection": (DataEmulatorRequestError, 405, "Method Not Allowed"),
-    "POST no trailing slash": (DataEmulatorRequestError, 307, "redirected to http://127.0.0.1:8000/emulator/"),
+    "status trailing slash": (DataEmulatorAnswerError, None, "redirect to http://127.0.0.1:8000/emulator/x/status"),
+    "GET collection": (DataEmulatorAnswerError, None, "Method Not Allowed"),
+    "POST no trailing slash": (DataEmulatorAnswerError, None, "redirect to http://127.0.0.1:8000/emulator/"),
     "POST {}": (DataEmulatorRequestError, 422, "body.emulator_sync: Field required; body.format_type: Field required"),
     "POST missing timeout": (DataEmulatorRequestError, 422, "body.timeout: Field required"),
     "POST malformed json": (DataEmulatorRequestError, 422, "body.5: JSON decode error"),
@@ -59,13 +64,13 @@ def through_the_hook(hook: DataEmulatorHook, request: dict[str, Any]) -> Any:
         try:
             emulation = EmulationRequest.from_arguments(body)
         except (DataEmulatorError, AttributeError):
-            return hook._call(Call(method, path, False, json=body), parse_started)
+            return hook._call(Call(method, path, json=body), parse_started, attempts=1)
         return hook.start_emulation(emulation, "key")
     if method == "POST":
-        return hook._call(Call(method, path, False, json=body), parse_started)
+        return hook._call(Call(method, path, json=body), parse_started, attempts=1)
     if path == "/":
-        return hook._call(Call(method, path, True), lambda answer: None if answer.json_object() else "empty")
-    return hook._call(Call(method, path, True), lambda answer: parse_status("x", answer))
+        return hook._call(Call(method, path), lambda answer: None if answer.json_object() else "empty")
+    return hook._call(Call(method, path), lambda answer: parse_status("x", answer), attempts=1)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -83,14 +88,14 @@ def test_recorded_exchange(name: str, connect: Any, requests_mock: Mocker) -> No
     expected = EXPECTED[name]
     if isinstance(expected, tuple) and isinstance(expected[0], type):
         kind, status_code, message = expected
-        with pytest.raises(DataEmulatorRequestError, match="answered") as caught:
+        with pytest.raises(DataEmulatorError) as caught:
             through_the_hook(DataEmulatorHook(), request)
         assert type(caught.value) is kind
-        assert caught.value.http_status == status_code
+        assert getattr(caught.value, "http_status", None) == status_code
         assert message in str(caught.value)
     else:
         assert through_the_hook(DataEmulatorHook(), request) == expected
-    assert requests_mock.call_count == 1, "none of these is worth a second attempt"
+    assert requests_mock.call_count == 1
 
 
 def test_the_recorded_start_is_what_the_hook_sends(connect: Any, requests_mock: Mocker) -> None:

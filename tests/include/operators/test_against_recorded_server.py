@@ -26,7 +26,7 @@ ALL_WRITES_DENIED = "6e892e26-849e-4009-99c3-7df992b51523"
 @pytest.fixture
 def server(connect: Any) -> Iterator[RecordedServer]:
     with recorded_server() as server:
-        connect(server.url, token="ignored by the original")
+        connect(server.url, token="ignored-by-the-original")
         yield server
 
 

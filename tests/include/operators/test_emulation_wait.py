@@ -21,6 +21,7 @@ from include.operators.run_emulation import RunEmulationOperator
 from include.operators.status_emulation import StatusEmulationOperator
 from include.triggers.emulation import EmulationTrigger
 from include.wire.answer import Answer
+from include.wire.call import status_call
 from include.wire.status import EmulationState, EmulationStatus, parse_status
 from tests.include.running_task import FakeStore, running_task, until_killed
 
@@ -74,7 +75,7 @@ def wait(**arguments: Any) -> StatusEmulationOperator:
 
 
 def answer(body: dict[str, Any], emulation_id: str = "e1") -> EmulationStatus:
-    return parse_status(emulation_id, Answer("GET", 200, {}, json.dumps(body)))
+    return parse_status(emulation_id, Answer(status_call(emulation_id), "http://e", 200, {}, json.dumps(body)))
 
 
 def started(emulation_id: str | None = "e1", **fields: Any) -> dict[str, Any]:
@@ -245,7 +246,8 @@ def test_the_one_task_has_every_parameter_of_the_two() -> None:
 
 def test_killing_the_one_task_cancels_its_emulation(requests_mock: Mocker) -> None:
     requests_mock.post(URL, status_code=201, json={"id": "e1"})
-    requests_mock.delete(f"{URL}00000000-0000-0000-0000-000000000000", status_code=404, json={})
+    nobody = "00000000-0000-0000-0000-000000000000"
+    requests_mock.delete(f"{URL}{nobody}", status_code=404, json={"detail": f"Emulation ID {nobody} not found."})
     requests_mock.delete(f"{URL}e1", status_code=202, json={})
     task = run(deferrable=False)
     task.execute(running_task(FakeStore()))

@@ -60,7 +60,7 @@ ENDS: list[tuple[dict[str, Any], type[Exception], str]] = [
         EmulationFailedError,
         "2 of 2 threads in error while the service reports 'processing'",
     ),
-    ({"status_code": 404, "json": {"detail": "e1 not found"}}, EmulationNotFoundError, "404: e1 not found"),
+    ({"status_code": 404, "json": {"detail": "e1 not found"}}, EmulationNotFoundError, "e1 not found (404, "),
 ]
 
 
@@ -109,12 +109,12 @@ def test_a_good_end_while_deferred() -> None:
         (
             {"emulation_id": "e1", "outcome": "refused", "http_status": 404, "detail": "e1 not found"},
             EmulationNotFoundError,
-            "404: e1 not found",
+            "e1 not found (404, ",
         ),
         (
             {"emulation_id": "e1", "outcome": "refused", "http_status": 401, "detail": "no token"},
             DataEmulatorRequestError,
-            "401: no token (set the Token of the Airflow connection)",
+            "no token; set the Token of the Airflow connection (401, ",
         ),
     ],
 )

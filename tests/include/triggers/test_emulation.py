@@ -77,9 +77,12 @@ async def test_it_polls_a_service_that_answers_at_once(end: str, connect: Any) -
 
 @pytest.mark.parametrize(
     "failure",
-    [reset, cut_off, error(429), error(500), error(503), text("<html>"), status("paused")],
+    [
+        *(reset, cut_off, error(429), error(500), error(503), text("<html>"), status("paused")),
+        *(error(404, "Not Found"), error(302, Location="https://sso.example.com/login"), error(401)),
+    ],
 )
-async def test_it_rides_out_a_passing_failure_and_says_so_once(
+async def test_it_rides_out_a_transient_failure_and_says_so_once(
     failure: Answer, connect: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     script = [status("processing"), *[failure] * 6, status("processing"), status("completed")]
@@ -96,7 +99,7 @@ async def test_it_outlasts_a_service_that_is_not_there(connect: Any) -> None:
         connect(service.url)
     payload = await fire(make_trigger(SOON_S))
     assert (payload["outcome"], payload["state"]) == ("deadline", None)
-    assert "got no answer" in payload["last_error"]
+    assert "refuses connections" in payload["last_error"]
 
 
 async def test_it_gives_up_at_the_deadline(connect: Any) -> None:
@@ -119,17 +122,22 @@ async def test_a_deadline_that_passed_while_no_triggerer_ran(connect: Any) -> No
     assert service.asked == []
 
 
-@pytest.mark.parametrize("status_code", [401, 404])
-async def test_a_refusal_ends_the_wait(status_code: int, connect: Any) -> None:
-    async with fake_service(status("processing"), error(status_code, "no such thing")) as service:
+@pytest.mark.parametrize(("status_code", "detail"), [(401, "no such thing"), (404, "Emulation ID e1 not found.")])
+async def test_a_refusal_ends_the_wait(
+    status_code: int, detail: str, connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_wait, "REFUSED_AFTER_S", SOON_S)
+    async with fake_service(status("processing"), error(status_code, detail)) as service:
         connect(service.url)
         payload = await fire(make_trigger())
-    assert payload == {
-        "emulation_id": "e1",
-        "outcome": "refused",
-        "http_status": status_code,
-        "detail": "no such thing",
-    }
+    assert payload == {"emulation_id": "e1", "outcome": "refused", "http_status": status_code, "detail": detail}
+
+
+async def test_a_connection_that_cannot_be_used_ends_the_wait(connect: Any) -> None:
+    connect(retry_attempts="many")
+    payload = await fire(make_trigger())
+    assert payload["outcome"] == "misconfigured"
+    assert "retry_attempts must be a number" in payload["problem"]
 
 
 async def test_a_thread_in_error_ends_the_wait(connect: Any) -> None:

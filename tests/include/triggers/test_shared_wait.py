@@ -14,9 +14,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from include.exceptions import DataEmulatorUnavailableError, EmulationNotFoundError
+from include.exceptions import DataEmulatorConfigError, DataEmulatorUnavailableError, EmulationNotFoundError
 from include.triggers import shared_wait as module
-from include.triggers.shared_wait import News, shared_wait
+from include.triggers import status_sources
+from include.triggers.shared_wait import News, Refusal, Trouble, shared_wait
 from include.wire.status import EmulationState, EmulationStatus
 
 PATIENCE_S = 20
@@ -95,9 +96,7 @@ async def heard(emulation_id: str, conn_id: str = CONNECTION, poll_interval_s: f
         while True:
             news.append(await queue.get())
             last = news[-1]
-            if isinstance(last, EmulationNotFoundError) or (
-                isinstance(last, EmulationStatus) and last.state.is_terminal
-            ):
+            if isinstance(last, Refusal) or (isinstance(last, EmulationStatus) and last.state.is_terminal):
                 return news
 
 
@@ -138,7 +137,7 @@ async def test_hundreds_of_waits_are_one_request_and_each_hears_its_own_end(emul
 async def test_more_than_fit_into_one_request_are_asked_for_side_by_side(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_MAX_IDS", 10)
+    monkeypatch.setattr(status_sources, "_MAX_IDS", 10)
     ids = [f"e{number}" for number in range(25)]
     emulator.add(*ids)
     waits = [asyncio.create_task(heard(each)) for each in ids]
@@ -182,9 +181,9 @@ async def test_who_joins_is_asked_for_although_the_answer_is_being_held(emulator
 async def test_an_emulation_that_is_forgotten_ends_only_its_own_wait(emulator: Emulator) -> None:
     emulator.add("there")
     there, gone = asyncio.create_task(heard("there")), asyncio.create_task(heard("gone"))
-    (error,) = [each for each in await gone if isinstance(each, Exception)]
-    assert isinstance(error, EmulationNotFoundError)
-    assert "gone" in error.detail
+    (refusal,) = [each for each in await gone if isinstance(each, Refusal)]
+    assert isinstance(refusal.error, EmulationNotFoundError)
+    assert "gone" in refusal.error.detail
     assert not there.done()
     emulator.end("there")
     assert last_of(await there) == ("there", "completed")
@@ -198,26 +197,47 @@ async def test_an_outage_is_told_to_each_once_and_so_is_its_end(emulator: Emulat
     emulator.end("a")
     emulator.end("b")
     for news in await asyncio.gather(*waits):
-        troubles = [each for each in news if isinstance(each, Exception)]
-        assert len(troubles) == 1
-        assert isinstance(troubles[0], DataEmulatorUnavailableError)
-        assert news.count(None) == 1
+        first, last = [each for each in news if isinstance(each, Trouble)]
+        assert isinstance(first.error, DataEmulatorUnavailableError)
+        assert last == Trouble(None)
 
 
-async def test_a_refusal_counts_only_once_it_is_repeated(emulator: Emulator) -> None:
+async def test_a_refusal_is_final_only_when_it_lasts(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """The token may just have been changed, at both ends."""
     emulator.add("a")
-    emulator.failing = [401]
+    emulator.failing = [401, 401, 401, 401]
     wait = asyncio.create_task(heard("a"))
     await until(lambda: emulator.held == 1)
     emulator.end("a")
-    assert last_of(await wait) == ("a", "completed")
+    news = await wait
+    assert last_of(news) == ("a", "completed")
+    assert any(isinstance(each, Trouble) and "401" in str(each.error) for each in news)
 
+    monkeypatch.setattr(module, "REFUSED_AFTER_S", 0.2)
     emulator.add("b")
-    emulator.failing = [401, 401]
-    async with asyncio.timeout(PATIENCE_S), shared_wait(CONNECTION).follow("b", 1) as queue:
-        refusal = await queue.get()
-    assert "401" in str(refusal)
+    emulator.failing = [401] * 1000
+    refusal = (await heard("b"))[-1]
+    assert isinstance(refusal, Refusal)
+    assert "401" in str(refusal.error)
+
+
+async def test_a_connection_that_cannot_be_used_ends_the_wait_at_once(emulator: Emulator, connect: Any) -> None:
+    emulator.add("a")
+    connect(emulator.url, verify=7)
+    (refusal,) = await heard("a")
+    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal.error, DataEmulatorConfigError)
+    assert "verify must be" in str(refusal.error)
+
+
+@pytest.mark.parametrize("token", ["hunter2\n", "hun ter2"])
+async def test_no_secret_of_a_connection_that_cannot_be_used_is_told(
+    token: str, emulator: Emulator, connect: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    connect(emulator.url, token=token)
+    (refusal,) = await heard("a")
+    assert isinstance(refusal, Refusal)
+    assert "ter2" not in f"{refusal} {refusal.error!r} {capfd.readouterr()}"
 
 
 async def test_a_connection_that_is_corrected_is_used_from_then_on(connect: Any) -> None:
@@ -230,7 +250,7 @@ async def test_a_connection_that_is_corrected_is_used_from_then_on(connect: Any)
         await until(lambda: emulator.held == 1)
         emulator.end("a")
         news = await wait
-    assert isinstance(news[0], Exception)
+    assert isinstance(news[0], Trouble)
     assert last_of(news) == ("a", "completed")
 
 
@@ -245,7 +265,7 @@ async def test_a_connection_that_airflow_cannot_give_just_now_is_waited_for(
     await until(lambda: emulator.held == 1)
     emulator.end("a")
     news = await wait
-    assert isinstance(news[0], Exception)
+    assert isinstance(news[0], Trouble)
     assert last_of(news) == ("a", "completed")
 
 
@@ -302,7 +322,7 @@ async def test_a_service_that_does_not_hold_its_answers_is_asked_at_the_poll_int
 
 
 async def test_progress_is_asked_for_now_and_then(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr(status_sources, "PROGRESS_EVERY_S", 0.0)
     emulator.add("a")
     wait = asyncio.create_task(heard("a"))
     await until(lambda: len(emulator.requests) >= 3)

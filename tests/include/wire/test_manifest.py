@@ -7,6 +7,7 @@ import pytest
 
 from include.exceptions import DataEmulatorAnswerError
 from include.wire.answer import Answer
+from include.wire.call import status_call
 from include.wire.manifest import ManifestObject, ManifestPartition, parse_manifest
 
 COMMON = {"id": "e1", "emulation_domain": "transaction", "format_type": "json", "state": "completed", "new": 1}
@@ -20,7 +21,7 @@ KAFKA = {**COMMON, "sink": "kafka", "bucket": None, "topic": "transactions", "to
 
 
 def parse(body: Any) -> Any:
-    return parse_manifest("e1", Answer("GET x", 200, {}, json.dumps(body)))
+    return parse_manifest("e1", Answer(status_call("e1"), "http://e", 200, {}, json.dumps(body)))
 
 
 def test_a_manifest_of_objects() -> None:

@@ -7,11 +7,12 @@ import pytest
 
 from include.exceptions import DataEmulatorAnswerError
 from include.wire.answer import Answer
+from include.wire.call import status_call
 from include.wire.status import EmulationState, EmulationStatus, Progress, parse_emulation_id, parse_status
 
 
 def status(body: Any, **headers: str) -> EmulationStatus:
-    return parse_status("e1", Answer("GET x", 200, headers, json.dumps(body)))
+    return parse_status("e1", Answer(status_call("e1"), "http://e", 200, headers, json.dumps(body)))
 
 
 @pytest.mark.parametrize("value", ["abc", {"value": "abc"}, {"value": "abc", "more": 1}, " abc "])
@@ -37,6 +38,11 @@ def test_both_shapes_of_a_status(state: EmulationState) -> None:
 def test_a_status_that_is_not_known_is_an_error_and_never_an_end(body: Any) -> None:
     with pytest.raises(DataEmulatorAnswerError, match="queued, processing, completed, failed, cancelled"):
         status(body)
+
+
+def test_a_status_of_another_emulation_is_no_answer() -> None:
+    with pytest.raises(DataEmulatorAnswerError, match="about emulation 'e2', not 'e1'"):
+        status({"id": "e2", "status": {"global_status": "completed", "threads": {}}})
 
 
 def test_a_thread_in_error_is_a_failure_even_when_the_whole_says_completed() -> None:
