@@ -97,7 +97,12 @@ def emulation_group(
                 task_id="start", abandon_after=abandon_after, priority_weight=_START_WEIGHT, **common
             )
             wait = StatusEmulationOperator(
-                task_id="wait", prev_task_id="start", outlets=[EMULATIONS], priority_weight=_WAIT_WEIGHT, **common
+                task_id="wait",
+                prev_task_id="start",
+                outlets=[EMULATIONS],
+                priority_weight=_WAIT_WEIGHT,
+                deferrable=True,
+                **common,
             )
             chain(start, wait)
             return wait.output

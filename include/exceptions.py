@@ -13,9 +13,11 @@
         ├── DataEmulatorConfigError         a connection field or an argument is wrong        permanent
         ├── DataEmulatorRequestError        the service refused the request (other 4xx)       permanent
         │   └── EmulationNotFoundError      404: the service does not know the emulation      permanent
-        ├── EmulationFailedError            the emulation ended as failed                     permanent
-        ├── EmulationCancelledError         somebody cancelled the emulation                  permanent
-        ├── EmulationTimeoutError           the wait's deadline passed                        permanent
+        ├── TaskInterruptedError            the task's process was told to end (SIGTERM)      may be tried again
+        ├── EmulationEndError               the emulation did not complete        depends on the task, see there
+        │   ├── EmulationFailedError        it ended as failed
+        │   ├── EmulationCancelledError     somebody cancelled it
+        │   └── EmulationTimeoutError       it was not over in time
         ├── ReceiptError                    an asset event holds no receipt                   permanent
         └── EmulationDataError              the data is not what its manifest says            permanent
 
@@ -91,15 +93,33 @@ class EmulationNotFoundError(DataEmulatorRequestError):
     """The service does not know the emulation (404)."""
 
 
-class EmulationFailedError(DataEmulatorError, AirflowFailException):
+class TaskInterruptedError(DataEmulatorError):
+    """The task's process was told to end (SIGTERM) while it waited; the next try goes on with the same emulation."""
+
+
+class EmulationEndError(DataEmulatorError):
+    """The emulation did not complete.
+
+    A task that has started it itself is tried again, and starts another. One that only waits for it raises what
+    :meth:`without_retries` gives.
+    """
+
+    def without_retries(self, message: str) -> EmulationEndError:
+        """Return an error of the same class, with this message, that is an ``AirflowFailException`` too."""
+        kind = type(self)
+        error: EmulationEndError = type(kind.__name__, (kind, AirflowFailException), {})(message)
+        return error
+
+
+class EmulationFailedError(EmulationEndError):
     """The emulation ended as failed, or one of its threads did."""
 
 
-class EmulationCancelledError(DataEmulatorError, AirflowFailException):
+class EmulationCancelledError(EmulationEndError):
     """The emulation was cancelled while it was waited for."""
 
 
-class EmulationTimeoutError(DataEmulatorError, AirflowFailException):
+class EmulationTimeoutError(EmulationEndError):
     """The emulation was not over when the wait's deadline passed."""
 
 

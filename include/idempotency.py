@@ -1,60 +1,145 @@
-"""Which tries of a task mean the same emulation."""
+"""Which tries of a task mean the same emulation, and the idempotency key that they share.
+
+A retry goes on with the emulation of the try before; a clear, or a retry after an emulation that failed, starts
+another. Airflow does not say which of them a try is, so a task keeps a record in Airflow's task state store: a random
+part of the key (the nonce), written before it is used, and later the emulation's id and how it ended. ADR 11 has the
+table of all sequences.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowRuntimeError
 
-_MAX_KEY_CHARS = 200
+#: How the emulation of a record ended: the task has done with it what it is for; or another try would only see the same
+#: bad end, and is to start another. While neither is known, a record says nothing.
+DONE, RUN_AGAIN = "done", "run again"
+
 _STORED = "emulation"
-_NONCE, _EMULATION_ID = "nonce", "id"
+_MAX_KEY_CHARS = 200
 
 
 class TaskMemory:
-    """What Airflow keeps about a task instance over its retries and its clears, in its task state store.
+    """The record that a task instance keeps of its emulation, read when a try is about to start one.
 
-    Outside of Airflow, where there is no such store, nothing is kept.
-
-    :param context: of the running task
+    :param context: of the running task. Where it has no task state store, the key is made of what Airflow tells alone
+    :param request: the body that the try is going to send: the emulation of another request is another emulation
+    :param fixed_key: the key, where it follows from the request: then whoever sends that means the same emulation, be
+        it after a clear, unless it failed or was cancelled
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, request: Mapping[str, Any], *, fixed_key: str | None = None) -> None:
         self._ti = context["ti"]
+        self._fixed_key = fixed_key
         self._store: Any = context.get("task_state_store")
-        # Airflow counts tries on over retries and clears: in the first one there is nothing yet to ask for.
-        kept: Any = None if self._store is None or self._ti.try_number == 1 else self._store.get(_STORED)
-        self._kept: dict[str, str] = dict(kept or {})
+        self._clear_number = getattr(context.get("dag_run"), "clear_number", None)
+        self._request = _digest(json.dumps(request, sort_keys=True, default=str))[:12]
+        self._restarts = 0
+        # In a first try there is nothing of ours: what there is belongs to a run of this name that was deleted.
+        found: Any = None if self._store is None or self._ti.try_number == 1 else self._store.get(_STORED)
+        self._record: dict[str, Any] = dict(found or {})
+        self._begun_in_this_try = False
+        if not self._record or self._means_another():
+            self._begin(previous_id=self._record.get("id") or self._record.get("previous_id"))
 
     @property
-    def emulation_id(self) -> str | None:
-        """The emulation that the task instance has started last."""
-        return self._kept.get(_EMULATION_ID)
+    def previous_id(self) -> str | None:
+        """The emulation that the task has started before this one, and that nobody waits for any more."""
+        return self._record.get("previous_id")
 
-    def remember(self, emulation_id: str) -> None:
-        """Keep the emulation that was started."""
-        self._keep(_EMULATION_ID, emulation_id)
+    @property
+    def is_certainly_a_retry(self) -> bool:
+        """Whether what the key has started before, if anything, is certainly the emulation that this try means."""
+        if self._store is None or self._fixed_key:
+            return bool(self._fixed_key or self._ti.try_number > 1)
+        return self._begun_in_this_try or self._was_not_cleared()
 
     def idempotency_key(self) -> str:
-        """The key that is the same for all tries that mean one emulation, and another for every other emulation.
-
-        ``max_tries`` stays the same over retries and is raised when a user clears the task: so a retry attaches to the
-        emulation of the try before, and a clear starts afresh. A random part, which is kept before it is used, tells it
-        from the same run of another Airflow at the same service, and from a run that was deleted and made again.
+        """Return the key, the same for all tries that mean one emulation, and another for every other emulation.
 
         :return: readable if it fits into an HTTP header as it is, else its SHA-256
         """
-        if self._store is not None and _NONCE not in self._kept:
-            self._keep(_NONCE, uuid.uuid4().hex[:12])
-        ti, nonce = self._ti, self._kept.get(_NONCE, "")
-        key = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}/{ti.max_tries}/{nonce}"
+        if self._begun_in_this_try:
+            self._save()
+        ti, restarts = self._ti, [self._restarts] * bool(self._restarts)
+        task = [ti.dag_id, ti.run_id, ti.task_id, ti.map_index]
+        if self._fixed_key:
+            parts = [self._fixed_key, *restarts]
+        elif self._store is None:
+            parts = [*task, ti.max_tries, *restarts]
+        else:
+            parts = [*task, self._record["nonce"]]
+        key = "/".join(map(str, parts))
         if key.isascii() and key.isprintable() and len(key) <= _MAX_KEY_CHARS:
             return key
-        return hashlib.sha256(key.encode()).hexdigest()
+        return _digest(key)
 
-    def _keep(self, name: str, value: str) -> None:
-        self._kept[name] = value
+    def turn_to_another(self) -> None:
+        """Take another key: the emulation of this one is over, and not the one that the try means."""
+        self._restarts += 1
+        self._begin(self.previous_id)
+
+    def remember(self, emulation_id: str, *, done: bool) -> None:
+        """Keep the id of the emulation that was started, and that the one before it is dealt with.
+
+        :param done: whether the task has done with that what it is for
+        """
+        self._record.pop("previous_id", None)
+        self._record.update({"id": emulation_id} | ({"end": DONE} if done else {}))
+        self._save()
+
+    def _begin(self, previous_id: str | None) -> None:
+        self._begun_in_this_try = True
+        self._record = {
+            "nonce": uuid.uuid4().hex[:12],
+            "request": self._request,
+            "max_tries": self._ti.max_tries,
+            "clear_number": self._clear_number,
+        }
+        if previous_id:
+            self._record["previous_id"] = previous_id
+
+    def _means_another(self) -> bool:
+        """Whether this try is to start another emulation than that of the record."""
+        end = self._record.get("end")
+        if end == RUN_AGAIN or self._record.get("request") != self._request:
+            return True
+        if self._was_not_cleared():
+            return False
+        # Some task of the run was cleared. If this one had done its work it is run again only because it was cleared
+        # itself. If not, max_tries tells, mostly: a clear sets it to the number of tries until then and `retries`.
+        return end == DONE or self._record.get("max_tries") != self._ti.max_tries
+
+    def _was_not_cleared(self) -> bool:
+        """Whether it is certain that nobody has cleared the task since: Airflow counts a run's clears, of any task."""
+        return self._clear_number is not None and self._record.get("clear_number") == self._clear_number
+
+    def _save(self) -> None:
         if self._store is not None:
-            self._store.set(_STORED, dict(self._kept))
+            self._store.set(_STORED, dict(self._record))
+
+
+def remember_end(context: Context, end: str, log: Any) -> None:
+    """Keep how a task's emulation ended, for the next try.
+
+    :param context: of the task, which may have resumed after a deferral
+    :param end: DONE or RUN_AGAIN
+    :param log: where to say that Airflow could not keep it; the next try then looks at the emulation itself
+    """
+    store: Any = context.get("task_state_store")
+    if store is None:
+        return
+    try:
+        store.set(_STORED, {**(store.get(_STORED) or {}), "end": end})
+    except AirflowRuntimeError as error:
+        log.warning("Airflow did not keep how the emulation ended: %s", error)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

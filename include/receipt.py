@@ -9,6 +9,7 @@ from typing import Any
 from include.exceptions import ReceiptError
 from include.wire.manifest import Manifest
 from include.wire.status import EmulationStatus, Progress
+from include.wording import size
 
 _SINKS = ("s3", "kafka")
 #: How long a partition key of Airflow can be; the domain is one.
@@ -40,6 +41,14 @@ class Receipt:
     duration_s: float | None = None
     manifest: str | None = None
     label: str | None = None
+
+    def __str__(self) -> str:
+        """One line for people: how much there is, where, and how long it took."""
+        parts = [] if self.records is None else [f"{self.records:,} records"]
+        if self.bytes is not None:
+            parts.append(size(self.bytes))
+        text = f"{', '.join(parts) or 'data'} in {self.place}"
+        return text if self.duration_s is None else f"{text}, made in {self.duration_s:,.1f} s"
 
     @property
     def bucket_and_prefix(self) -> tuple[str, str]:

@@ -16,7 +16,7 @@ def waits_dag() -> None:
         """Return nothing."""
         return []
 
-    StatusEmulationOperator.partial(task_id="wait").expand(emulation_id=get_ids())
+    StatusEmulationOperator.partial(task_id="wait", deferrable=True).expand(emulation_id=get_ids())
 
 
 waits_dag()

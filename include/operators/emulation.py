@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 
 from include.defaults import DEFAULT_CONN_NAME
-from include.exceptions import DataEmulatorConfigError, DataEmulatorError
+from include.exceptions import DataEmulatorConfigError, DataEmulatorError, TaskInterruptedError
 from include.operators import parameters
 
 if TYPE_CHECKING:
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
     from include.connection import ConnectionSettings
     from include.hooks.data_emulator import DataEmulatorHook
-
-#: A killed task's process has five seconds from the signal on. Until then the handler waits no longer than this.
-_HANDLER_WAITS_S = 1.0
+    from include.operators.interruption import Interruption
 
 
 #: The XCom that says why a task has failed: its label and the reason, for whoever sums up.
@@ -47,7 +45,8 @@ class EmulationOperator(BaseOperator):
         group is mapped over, once for every such argument that it uses, so this one mapping is cheaper than ten
         values. Parameters of the other operators are passed over, so that a start and a wait can share a mapping. A
         ``map_index_template`` finds them there: ``{{ task.arguments.emulation_label }}``
-    :param cancel_on_kill: whether an emulation is cancelled once nobody waits for it any more
+    :param cancel_on_kill: whether the emulation is cancelled once nobody waits for it any more: when somebody marks or
+        clears the task, or fails its run. A worker that stops (SIGTERM) cancels nothing: the next try goes on
     :param emulation_label: what the log and errors call the emulation
     :param data_emulator_conn_id: the Airflow connection
     :raises DataEmulatorConfigError: when ``arguments`` has a name that no operator of emulations knows
@@ -71,25 +70,36 @@ class EmulationOperator(BaseOperator):
         self.emulation_label = emulation_label
         self.data_emulator_conn_id = data_emulator_conn_id
         self._emulation_id: str | None = None
+        self._interruption: Interruption | None = None
 
     def execute(self, context: Context) -> Any:
         """Take the arguments, and do what the operator is for."""
-        return self._reported(self._execute, context)
+        return self._run_step(self._execute, context)
+
+    def on_kill(self) -> None:
+        """Leave the try; and cancel the emulation, if somebody has ended or cleared the task."""
+        if self._interruption is not None:
+            self._interruption.on_signal()
 
     def _execute(self, context: Context) -> Any:
         raise NotImplementedError
 
-    def _reported(self, step: Callable[..., Any], context: Context, *args: Any) -> Any:
+    def _run_step(self, step: Callable[..., Any], context: Context, *args: Any) -> Any:
         """Run a step of the task with the arguments taken; an error of ours goes to the log without its traceback.
 
         Its text says what was wrong and what to do, which twenty lines of traceback would hide. It is left in the XCom
         ``failure``, too.
         """
+        from include.operators.interruption import Interruption
+
+        cancel = self._cancel_own if self.cancel_on_kill else None
+        self._interruption = Interruption(context["ti"], cancel, self.log)
         try:
             self._take_arguments()
             return step(context, *args)
         except DataEmulatorError as error:
-            context["ti"].xcom_push(key=FAILURE_KEY, value={"label": self.label, "reason": str(error)})
+            if not isinstance(error, TaskInterruptedError):
+                context["ti"].xcom_push(key=FAILURE_KEY, value={"label": self.label, "reason": str(error)})
             self.log.debug("The task fails", exc_info=error)
             raise error.with_traceback(None) from None
 
@@ -138,15 +148,9 @@ class EmulationOperator(BaseOperator):
         """Return what logs and errors call the emulation."""
         return f"{self.label} ({emulation_id})" if self.label else emulation_id
 
-    def run_in_thread(self, cancel: Callable[[], object]) -> None:
-        """Cancel when the task is killed: in a thread, and not in the signal's handler.
-
-        The code that the signal has interrupted may be waiting for an answer of Airflow's, and hold what all other
-        questions to Airflow need until then: in the handler none would ever be answered.
-        """
-        thread = threading.Thread(target=cancel, name="on-kill")
-        thread.start()
-        thread.join(_HANDLER_WAITS_S)
+    def interruptible(self) -> AbstractContextManager[None]:
+        """A block that a kill may leave at any moment; see :meth:`Interruption.interruptible`."""
+        return nullcontext() if self._interruption is None else self._interruption.interruptible()
 
     def cancel(self, emulation_id: str, *, attempts: int | None = None) -> bool | None:
         """Cancel an emulation; what is in the way is logged.
@@ -161,3 +165,8 @@ class EmulationOperator(BaseOperator):
             return None
         self.log.info("Emulation %s %s", self.name_of(emulation_id), "cancelled" if cancelled else "was over already")
         return cancelled
+
+    def _cancel_own(self) -> None:
+        """Cancel the emulation that the task is about, if there is one; once, since a killed task has little time."""
+        if self._emulation_id is not None:
+            self.cancel(self._emulation_id, attempts=1)

@@ -8,10 +8,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
+from airflow.sdk.configuration import conf
 
 from include.exceptions import (
     DataEmulatorConfigError,
     EmulationCancelledError,
+    EmulationEndError,
     EmulationFailedError,
     EmulationTimeoutError,
 )
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
     from include.receipt import Receipt
+    from include.wait_deadline import WaitDeadline
     from include.wire.status import EmulationStatus
 
 #: The XCom that holds the receipt of a completed emulation.
@@ -47,25 +50,26 @@ class DataLink(BaseOperatorLink):
 class EmulationWaitOperator(EmulationOperator):
     """Base of the operators that wait until an emulation is over.
 
-    While it waits the task is deferred and holds no worker slot, unless ``deferrable=False``. When the emulation has
-    completed the receipt is in the XCom ``receipt``; and if ``include.assets.EMULATIONS`` is among the task's outlets,
-    an asset event carries it.
+    A deferrable task is deferred while it waits, and holds no worker slot. When the emulation has completed the receipt
+    is in the XCom ``receipt``; and if ``include.assets.EMULATIONS`` is among the task's outlets, an asset event carries
+    it.
 
     :param poll_interval: seconds between two looks; a service that holds its answer (long poll) is not asked so often,
         and tells of the end at once
     :param max_retries: the wait ends after ``poll_interval * max_retries`` seconds
-    :param wait_timeout: instead of ``max_retries``: the seconds after which the wait ends. Either is counted from the
-        start of each try of the task
-    :param deferrable: False polls from the worker instead
-    :param cancel_on_kill: whether the emulation is cancelled once nobody waits for it any more: the task was killed,
-        cleared or marked as something else, or the wait ran out
+    :param wait_timeout: instead of ``max_retries``: the seconds after which the wait ends. Either is counted from where
+        the wait begins in each try of the task, without the time in which the service has the emulation queued (an hour
+        at most, or as long as the wait itself). Airflow's ``execution_timeout`` ends it too, counted from the start of
+        the try and with the time in the queue
+    :param deferrable: False polls from the worker instead; by default as Airflow's ``[operators] default_deferrable``
+    :param cancel_on_kill: whether the emulation is cancelled once nobody waits for it any more: somebody marked or
+        cleared the task, or the wait ran out. A worker that stops (SIGTERM) cancels nothing: the next try goes on
     :raises EmulationFailedError: when it failed, or a thread of it did, whatever else the status says
     :raises EmulationCancelledError: when it was cancelled
     :raises EmulationTimeoutError: when it is not over in time
     :raises EmulationNotFoundError: when the service does not know it
     :raises DataEmulatorConfigError: when a parameter is of the wrong type
-    :raises DataEmulatorUnavailableError: when the service cannot be reached, and ``deferrable`` is False; the only one
-        for which Airflow's retries are used
+    :raises DataEmulatorUnavailableError: when the service cannot be reached, and the task polls
     """
 
     template_fields: Sequence[str] = (*parameters.WAIT, *parameters.COMMON)
@@ -77,7 +81,7 @@ class EmulationWaitOperator(EmulationOperator):
         poll_interval: float | str = 10,
         max_retries: int = 30,
         wait_timeout: float | str | None = None,
-        deferrable: bool = True,
+        deferrable: bool | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -87,45 +91,26 @@ class EmulationWaitOperator(EmulationOperator):
         self.poll_interval = poll_interval
         self.max_retries = max_retries
         self.wait_timeout = wait_timeout
+        if deferrable is None:
+            deferrable = conf.getboolean("operators", "default_deferrable", fallback=False)
         self.deferrable = deferrable
         self.receipt: Receipt | None = None
-        self._polled_id: str | None = None
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
         """Go on after the trigger's event, which :class:`include.triggers.emulation.EmulationTrigger` describes."""
-        return self._reported(self._resume, context, event)
-
-    def _resume(self, context: Context, event: Mapping[str, Any]) -> Any:
-        waited_for = event["emulation_id"]
-        self._emulation_id = emulation_id = self.current_id(context, waited_for)
-        if emulation_id != waited_for:
-            self.log.info("Emulation %s was replaced by %s; waiting for that", waited_for, emulation_id)
-            return self.wait_for(context, emulation_id)
-        if event["outcome"] == "ended":
-            from include.wire.status import EmulationStatus
-
-            return self._conclude(context, EmulationStatus.from_dict(event["status"]))
-        if event["outcome"] == "refused":
-            from include.wire.answer import request_error
-
-            asked = f"Status of emulation {self.name_of(emulation_id)}: the service"
-            raise request_error(asked, event["http_status"], event["detail"])
-        if event["outcome"] == "misconfigured":
-            raise DataEmulatorConfigError(event["problem"])
-        return self._give_up(context, emulation_id, event["state"], event["last_error"])
+        return self._run_step(self._resume, context, event)
 
     def current_id(self, context: Context, waited_for: str) -> str:
-        """The emulation that the task is about now; an operator for which it can change meanwhile says which."""
+        """Return the emulation that the task is about now; an operator for which it can change meanwhile says which."""
         return waited_for
 
     def result(self, receipt: Receipt | None, emulation_id: str) -> Any:
-        """What the task returns for a completed emulation; ``receipt`` is None from a service that tells too little."""
+        """Return the task's result for a completed emulation; a service that tells too little gives no receipt."""
         raise NotImplementedError
 
-    def on_kill(self) -> None:
-        """Cancel the emulation that is being polled; while deferred, the trigger does it."""
-        if (polled_id := self._polled_id) is not None and self.cancel_on_kill:
-            self.run_in_thread(lambda: self.cancel(polled_id, attempts=1))
+    def ended_badly(self, context: Context, error: EmulationEndError) -> EmulationEndError:
+        """Return the error to raise for an emulation that did not complete."""
+        raise NotImplementedError
 
     def wait_for(self, context: Context, emulation_id: str) -> Any:
         """Defer, or poll.
@@ -133,26 +118,18 @@ class EmulationWaitOperator(EmulationOperator):
         There is no look before it defers: nearly always that would find an emulation that runs, and the trigger holds
         back an event that would come too early (``FIRST_EVENT_AFTER_S``).
         """
+        from include.wait_deadline import WaitDeadline, latest_end
+
         poll_interval_s, wait_s = self._poll_interval_s(), self._wait_s()
-        deadline = time.time() + wait_s
         self._emulation_id = emulation_id
         _ = self.settings  # a connection that cannot be used fails the task here, and not in the triggerer
-        self.log.info("Waiting up to %g s for emulation %s", wait_s, self.name_of(emulation_id))
+        deadline = time.time() + wait_s
+        must_end_at = self._must_end_at(context)
+        ends = WaitDeadline(min(deadline, must_end_at), min(latest_end(deadline, wait_s), must_end_at))
+        self.log.info("Waiting up to %g s for emulation %s", ends.at - time.time(), self.name_of(emulation_id))
         if self.deferrable:
-            from include.triggers.emulation import EmulationTrigger
-
-            self.defer(
-                trigger=EmulationTrigger(
-                    emulation_id=emulation_id,
-                    poll_interval=poll_interval_s,
-                    deadline=deadline,
-                    cancel_on_kill=self.cancel_on_kill,
-                    data_emulator_conn_id=self.data_emulator_conn_id,
-                ),
-                method_name="execute_complete",
-                timeout=timedelta(seconds=wait_s + _BACKSTOP_S),
-            )
-        return self._poll(context, emulation_id, poll_interval_s, deadline)
+            self._defer(emulation_id, poll_interval_s, ends)
+        return self._poll(context, emulation_id, poll_interval_s, ends)
 
     def data_url(self) -> str | None:
         """Return where a browser finds the data, None if there is none, or the connection names no console."""
@@ -177,40 +154,90 @@ class EmulationWaitOperator(EmulationOperator):
             return self._poll_interval_s() * self.max_retries
         return _seconds("wait_timeout", self.wait_timeout)
 
-    def _poll(self, context: Context, emulation_id: str, poll_interval_s: float, deadline: float) -> Any:
+    def _must_end_at(self, context: Context) -> float:
+        """When ``execution_timeout`` ends this try, in seconds since the epoch; in a deferral Airflow forgets it."""
+        if self.execution_timeout is None:
+            return float("inf")
+        return context["ti"].start_date.timestamp() + self.execution_timeout.total_seconds()
+
+    def _defer(self, emulation_id: str, poll_interval_s: float, ends: WaitDeadline) -> None:
+        from include.triggers.emulation import EmulationTrigger
+
+        self.defer(
+            trigger=EmulationTrigger(
+                emulation_id=emulation_id,
+                emulation_label=self.label,
+                poll_interval=poll_interval_s,
+                deadline=ends.at,
+                latest_deadline=ends.latest,
+                cancel_on_kill=self.cancel_on_kill,
+                data_emulator_conn_id=self.data_emulator_conn_id,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=max(0.0, ends.latest - time.time()) + _BACKSTOP_S),
+        )
+
+    def _resume(self, context: Context, event: Mapping[str, Any]) -> Any:
+        waited_for = event["emulation_id"]
+        self._emulation_id = emulation_id = self.current_id(context, waited_for)
+        if emulation_id != waited_for:
+            self.log.info("Emulation %s was replaced by %s; waiting for that", waited_for, emulation_id)
+            return self.wait_for(context, emulation_id)
+        if event["outcome"] == "ended":
+            from include.wire.status import EmulationStatus
+
+            return self._conclude(context, EmulationStatus.from_dict(event["status"]))
+        if event["outcome"] == "refused":
+            from include.wire.answer import request_error
+
+            asked = f"Status of emulation {self.name_of(emulation_id)}: the service"
+            raise request_error(asked, event["http_status"], event["detail"])
+        if event["outcome"] == "misconfigured":
+            raise DataEmulatorConfigError(event["problem"])
+        return self._give_up(context, emulation_id, event["state"], event["last_error"], event.get("ended_at"))
+
+    def _poll(self, context: Context, emulation_id: str, poll_interval_s: float, ends: WaitDeadline) -> Any:
         """Wait in the worker, as the deferred task does in the triggerer."""
+        from airflow.sdk.exceptions import AirflowTaskTimeout
+
         from include.wait_log import WaitLog
 
-        self._polled_id = emulation_id
         # Airflow itself does so when the task's process ends.
         context["ti"].xcom_push(key=EmulationLink.xcom_key, value=self.emulation_url() or "")
         hook = self.hook()
+        _ = hook.settings  # asks Airflow, which nothing in an interruptible block may
         log = WaitLog(self.log, self.name_of(emulation_id))
-        while True:
-            status = hook.get_status(emulation_id)
-            if status.state.is_terminal:
-                return self._conclude(context, status)
-            log.answered(status)
-            remaining_s = deadline - time.time()
-            if remaining_s <= 0:
-                return self._give_up(context, emulation_id, log.state, None)
-            time.sleep(min(poll_interval_s, remaining_s))
+        try:
+            while True:
+                with self.interruptible():
+                    status = hook.get_status(emulation_id)
+                if status.state.is_terminal:
+                    return self._conclude(context, status)
+                log.answered(status)
+                ends.saw(status.state)
+                if (remaining_s := ends.remaining_s()) <= 0:
+                    return self._give_up(context, emulation_id, log.state)
+                with self.interruptible():
+                    time.sleep(min(poll_interval_s, remaining_s))
+        except AirflowTaskTimeout:  # Airflow's own execution_timeout was quicker
+            return self._give_up(context, emulation_id, log.state)
 
     def _conclude(self, context: Context, status: EmulationStatus) -> Any:
-        """The result of a completed emulation, or the error that its end is."""
+        """Return the result of a completed emulation, or raise the error that its end is."""
         from include.wire.status import EmulationState
+        from include.wording import first_sentence
 
         name = self.name_of(status.emulation_id)
         if status.state is EmulationState.COMPLETED:
             self.log.info("Emulation %s completed%s", name, f": {status.progress}" if status.progress else "")
             self._leave_receipt(context, status)
             return self.result(self.receipt, status.emulation_id)
+        self.log.debug("The service's reason in full: %s", status.error)
+        reason = f": {first_sentence(status.error)}" if status.error else ""
         if status.state is EmulationState.FAILED:
-            raise EmulationFailedError(f"Emulation {name} failed: {status.error or 'the service gives no reason'}")
-        raise EmulationCancelledError(
-            f"Emulation {name} was cancelled{f': {status.error}' if status.error else ''}. "
-            "To run it again, clear the task that starts it together with this one"
-        )
+            reason = reason or ": the service gives no reason"
+            raise self.ended_badly(context, EmulationFailedError(f"Emulation {name} failed{reason}"))
+        raise self.ended_badly(context, EmulationCancelledError(f"Emulation {name} was cancelled{reason}"))
 
     def _leave_receipt(self, context: Context, status: EmulationStatus) -> None:
         """Leave the receipt of a completed emulation where others find it."""
@@ -221,23 +248,42 @@ class EmulationWaitOperator(EmulationOperator):
         if receipt is None:
             self.log.info("The service does not tell where the data lies: there is no receipt, and no asset event")
             return
-        self.log.info("Receipt: %s", receipt.as_dict())
+        self.log.info("Receipt: %s", receipt)
         context["ti"].xcom_push(key=RECEIPT_KEY, value=receipt.as_dict())
         if EMULATIONS in self.outlets:
             emit(context, receipt)
 
-    def _give_up(self, context: Context, emulation_id: str, state: str | None, last_error: str | None) -> Any:
-        """Cancel an emulation that is not over in time, and fail; if it has just ended after all, that counts."""
+    def _give_up(
+        self,
+        context: Context,
+        emulation_id: str,
+        state: str | None,
+        last_error: str | None = None,
+        ended_at: float | None = None,
+    ) -> Any:
+        """Cancel an emulation that is not over in time, and fail; if it has just ended after all, that counts.
+
+        :param ended_at: when the wait ended, in seconds since the epoch; None for just now
+        """
+        limit = self._limit(context, time.time() if ended_at is None else ended_at)
         what_now = "it runs on, since cancel_on_kill is False"
         if self.cancel_on_kill:
             cancelled = self.cancel(emulation_id)
             if cancelled is False:
                 return self._conclude(context, self.hook().get_status(emulation_id))
             what_now = "it was cancelled" if cancelled else "it could not be cancelled"
-        raise EmulationTimeoutError(
-            f"Emulation {self.name_of(emulation_id)} was not over after {self._wait_s():g} s; last seen "
+        text = (
+            f"Emulation {self.name_of(emulation_id)} was not over after {limit}; last seen "
             f"{state or 'nothing of it'}{f', last error: {last_error}' if last_error else ''}; {what_now}"
         )
+        raise self.ended_badly(context, EmulationTimeoutError(text))
+
+    def _limit(self, context: Context, ended_at: float) -> str:
+        """Which limit has ended the wait, and what it is."""
+        if self.execution_timeout is not None and ended_at >= self._must_end_at(context):
+            return f"{self.execution_timeout.total_seconds():g} s (execution_timeout)"
+        name = "poll_interval * max_retries" if self.wait_timeout is None else "wait_timeout"
+        return f"{self._wait_s():g} s ({name})"
 
 
 def _seconds(name: str, value: float | str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from include.exceptions import EmulationEndError, EmulationTimeoutError
 from include.operators import parameters
 from include.operators.emulation_wait import EmulationWaitOperator
 from include.operators.start_emulator import StartEmulatorOperator
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 class RunEmulationOperator(StartEmulatorOperator, EmulationWaitOperator):
     """Start an emulation and wait until it is over; returns its receipt, and has it in the XCom ``receipt`` too.
 
-    For those who want one box instead of two, with the same parameters, errors and guarantees: a retry goes on waiting
-    for the emulation of the try before, a clear starts another one, and what nobody waits for is cancelled. The receipt
-    is a dictionary, described in :class:`include.receipt.Receipt`; of a service that tells too little it has only the
-    id.
+    For those who want one box instead of two, with the same parameters and guarantees, and with Airflow's ``retries``
+    for the emulation too: a try whose emulation failed, was cancelled, or was not over in time is followed by one that
+    starts another. A try that ends for another reason, like a worker that stops, is followed by one that goes on with
+    the same emulation. A clear starts another one. The receipt is a dictionary, described in
+    :class:`include.receipt.Receipt`; of a service that tells too little it has only the id.
 
     :param kwargs: as for :class:`StartEmulatorOperator` and :class:`EmulationWaitOperator`, and what they raise
     """
@@ -32,9 +34,17 @@ class RunEmulationOperator(StartEmulatorOperator, EmulationWaitOperator):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
 
-    def _execute(self, context: Context) -> Any:
-        return self.wait_for(context, self.start(context))
-
     def result(self, receipt: Receipt | None, emulation_id: str) -> dict[str, Any]:
         """The receipt."""
         return receipt.as_dict() if receipt else {"id": emulation_id}
+
+    def ended_badly(self, context: Context, error: EmulationEndError) -> EmulationEndError:
+        """The error, after which the next try starts another emulation; one that was left running is waited for."""
+        from include.idempotency import RUN_AGAIN, remember_end
+
+        if self.cancel_on_kill or not isinstance(error, EmulationTimeoutError):
+            remember_end(context, RUN_AGAIN, self.log)
+        return error
+
+    def _execute(self, context: Context) -> Any:
+        return self.wait_for(context, self.start(context, done=False))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from include.idempotency import TaskMemory
     from include.window import Window
     from include.wire.request import EmulationRequest
+    from include.wire.status import EmulationState
 
 _REQUIRED = ("emulator_sync", "emulation_domain", "format_type", "sync_type", "max_chunk_size", "timeout")
 _MAX_RESTARTS = 20
@@ -27,9 +28,9 @@ class StartEmulatorOperator(EmulationOperator):
     """Ask the Data Emulator Service for an emulation; returns its id, which is in XCom then.
 
     All parameters but ``cancel_on_kill`` are templated; the first six must be given, by themselves or in
-    ``arguments``. A retry of the task finds the emulation that an earlier try started; clearing the task starts a new
-    one, and cancels the old one if it still runs (:class:`include.idempotency.TaskMemory`). A task that is killed
-    while it asks cancels what it may have started.
+    ``arguments``. A retry of the task finds the emulation that an earlier try started, unless that has failed or was
+    cancelled; clearing the task starts a new one, and cancels the old one if it still runs
+    (:mod:`include.idempotency`). A task that is marked or cleared while it asks cancels what it may have started.
 
     :param emulator_sync: the sink: ``minio`` (any S3 store) or ``kafka``
     :param emulation_domain: what to emulate, like ``user-profile``, ``device-log`` or ``transaction``
@@ -51,8 +52,8 @@ class StartEmulatorOperator(EmulationOperator):
     :param end_time: where the backfill ends, itself not included
     :param abandon_after: let the service cancel the emulation when nobody has asked for its status for that many
         seconds; None for never. For what a killed worker or a deleted run may leave behind, with nobody to cancel it
-    :param cancel_on_kill: whether an emulation that this task started is cancelled when the task is killed meanwhile,
-        or cleared later
+    :param cancel_on_kill: whether an emulation that this task started is cancelled when somebody marks or clears the
+        task meanwhile, or clears it later. A worker that stops (SIGTERM) cancels nothing: the next try finds it
     :param emulation_label: what the log and errors call the emulation; the domain by default
     :param data_emulator_conn_id: the Airflow connection
     :raises DataEmulatorConfigError: when a parameter is of the wrong type (no Airflow retries)
@@ -105,44 +106,74 @@ class StartEmulatorOperator(EmulationOperator):
         """The label, or else the domain."""
         return self.emulation_label or self.emulation_domain
 
-    def _execute(self, context: Context) -> Any:
-        return self.start(context)
+    def start(self, context: Context, *, done: bool) -> str:
+        """Start the emulation, or find the one that an earlier try started, and return its id.
 
-    def on_kill(self) -> None:
-        """Cancel what has been asked for, whether or not the answer came."""
-        if (asked := self._asked) is not None and self.cancel_on_kill:
-            self.run_in_thread(lambda: self._cancel_asked(*asked))
-
-    def _cancel_asked(self, request: EmulationRequest, key: str) -> None:
-        hook = self.hook()
-        if not _can_cancel(hook):
-            # Nor does such a service know the key: to ask again for the id would start another emulation.
-            self.log.warning("The service cannot cancel: what this task may have started runs on")
-            return
-        try:
-            started = hook.find_or_start_emulation(request, key, attempts=1)
-        except DataEmulatorError as error:
-            self.log.warning("What this task may have started was not cancelled and runs on: %s", error)
-        else:
-            self.cancel(started.emulation_id, attempts=1)
-
-    def start(self, context: Context) -> str:
-        """Start the emulation, or find the one that an earlier try started, and return its id."""
+        :param done: whether that is all that the task is for
+        """
         from include.idempotency import TaskMemory
         from include.wire.request import EmulationRequest
 
         window = self._window(context)
         request = EmulationRequest.from_arguments(window.arguments(vars(self), self.label) if window else vars(self))
         self.log.info("Starting emulation %s: %s", self.label, request.body())
-        hook, memory = self.hook(), TaskMemory(context)
-        key = window.idempotency_key(context, self.label, request.body()) if window else memory.idempotency_key()
-        emulation_id = self._start(hook, request, key)
+        fixed_key = window.idempotency_key(context, self.label, request.body()) if window else None
+        hook, memory = self.hook(), TaskMemory(context, request.body(), fixed_key=fixed_key)
+        url_of = hook.settings.emulation_url  # asks Airflow, which nothing in an interruptible block may
+        self._emulation_id = emulation_id = self._find_or_start(hook, request, memory)
         self.log.info("Emulation %s runs for %d s", self.name_of(emulation_id), request.timeout)
-        self._emulation_id = emulation_id
-        if url := hook.settings.emulation_url(emulation_id):
+        if url := url_of(emulation_id):
             self.log.info("It is to be seen at %s", url)
-        self._replace(context, memory, emulation_id)
+        if memory.previous_id not in (None, emulation_id) and self.cancel_on_kill:
+            if done:  # a task that waits for the old one, and hears of its end, then finds the new one
+                context["ti"].xcom_push(key="return_value", value=emulation_id)
+            self.log.info("This task had started emulation %s before", memory.previous_id)
+            self.cancel(memory.previous_id)
+        memory.remember(emulation_id, done=done)
         return emulation_id
+
+    def _execute(self, context: Context) -> Any:
+        return self.start(context, done=True)
+
+    def _find_or_start(self, hook: DataEmulatorHook, request: EmulationRequest, memory: TaskMemory) -> str:
+        """Start it under a key whose emulation is not over already, unless that is certainly the one that is meant."""
+        for _ in range(_MAX_RESTARTS):
+            self._asked = request, memory.idempotency_key()
+            with self.interruptible():
+                started = hook.find_or_start_emulation(*self._asked)
+                state = hook.get_status(started.emulation_id).state if started.replayed else None
+            if state is None or self._is_meant(state, memory):
+                if state is not None and state.is_terminal:
+                    self.log.info("Emulation %s has made this already: nothing is made twice", started.emulation_id)
+                break
+            self.log.info("Emulation %s is %s, and was to be run again; starting another", started.emulation_id, state)
+            memory.turn_to_another()
+        return started.emulation_id
+
+    def _is_meant(self, state: EmulationState, memory: TaskMemory) -> bool:
+        """Whether to go on with an emulation that was started under the key before, and is in this state."""
+        from include.wire.status import EmulationState
+
+        if state is EmulationState.COMPLETED:
+            return memory.is_certainly_a_retry
+        return not state.is_terminal
+
+    def _cancel_own(self) -> None:
+        """Cancel what has been asked for, whether or not the answer came."""
+        if self._emulation_id is not None or self._asked is None:
+            super()._cancel_own()
+            return
+        hook = self.hook()
+        if not _can_cancel(hook):
+            # Nor does such a service know the key: to ask again for the id would start another emulation.
+            self.log.warning("The service cannot cancel: what this task may have started runs on")
+            return
+        try:
+            started = hook.find_or_start_emulation(*self._asked, attempts=1)
+        except DataEmulatorError as error:
+            self.log.warning("What this task may have started was not cancelled and runs on: %s", error)
+        else:
+            self.cancel(started.emulation_id, attempts=1)
 
     def _window(self, context: Context) -> Window | None:
         if self.window is None:
@@ -152,35 +183,6 @@ class StartEmulatorOperator(EmulationOperator):
         if self.window != DATA_INTERVAL:
             raise DataEmulatorConfigError(f"window must be {DATA_INTERVAL!r} or None, got {self.window!r}")
         return Window.of_run(context)
-
-    def _start(self, hook: DataEmulatorHook, request: EmulationRequest, key: str) -> str:
-        """Start it under the first key whose emulation was not in vain: one may have been cancelled, by a try that was
-        killed, or have failed.
-
-        So each key stands for one emulation, and a retry after a kill still starts one that runs.
-        """
-        from include.wire.status import EmulationState
-
-        for restart in range(_MAX_RESTARTS):
-            self._asked = request, f"{key}/{restart}" if restart else key
-            started = hook.find_or_start_emulation(*self._asked)
-            state = hook.get_status(started.emulation_id).state if started.replayed else None
-            if state not in (EmulationState.CANCELLED, EmulationState.FAILED):
-                break
-            self.log.info("Emulation %s has %s; starting another", started.emulation_id, state)
-        if state is EmulationState.COMPLETED:
-            self.log.info("Emulation %s has made this already: nothing is made twice", started.emulation_id)
-        return started.emulation_id
-
-    def _replace(self, context: Context, memory: TaskMemory, emulation_id: str) -> None:
-        """Remember the emulation, and cancel the one that this task had started before it was cleared."""
-        previous = memory.emulation_id
-        memory.remember(emulation_id)
-        if previous and previous != emulation_id and self.cancel_on_kill:
-            # First the new id, so that a task that waits for the old one, and hears of its end, finds the new one.
-            context["ti"].xcom_push(key="return_value", value=emulation_id)
-            self.log.info("This task had started emulation %s before it was cleared", previous)
-            self.cancel(previous)
 
 
 def _can_cancel(hook: DataEmulatorHook) -> bool:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from include.exceptions import DataEmulatorAnswerError, DataEmulatorConfigError, EmulationReplacedError
+from airflow.sdk import XComArg
+
+from include.exceptions import (
+    DataEmulatorAnswerError,
+    DataEmulatorConfigError,
+    EmulationEndError,
+    EmulationReplacedError,
+)
 from include.operators import parameters
 from include.operators.emulation_wait import EmulationWaitOperator
 
@@ -19,33 +26,35 @@ class StatusEmulationOperator(EmulationWaitOperator):
     """Wait until an emulation is over; returns its id if it completed, with the receipt in the XCom ``receipt``.
 
     If the task that starts the emulation is cleared meanwhile and has started another one, it is that which is waited
-    for from then on.
+    for from then on. An emulation that failed, was cancelled or was not over in time fails the task at once, without
+    Airflow's retries: they could only wait for the same one. The error says which task to clear.
 
     :param emulation_id: the emulation: a string, a template or another task's output
     :param prev_task_id: instead of ``emulation_id``: the task that started the emulation, to take the id from its XCom.
         Inside a task group the name within the group is enough; in a mapped group it is the start of the same map index
+    :param cancel_on_kill: as for :class:`EmulationWaitOperator`. By default only an emulation of the task's own run is
+        cancelled: by ``prev_task_id``, or another task's output; a bare ``emulation_id`` may be anybody's
     :param kwargs: as for :class:`EmulationWaitOperator`, and what it raises
     :raises DataEmulatorConfigError: also when there is no usable id
     """
 
     template_fields: Sequence[str] = (*parameters.WAITED_FOR, *parameters.WAIT, *parameters.COMMON)
 
-    def __init__(self, *, emulation_id: Any = None, prev_task_id: str | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        emulation_id: Any = None,
+        prev_task_id: str | None = None,
+        cancel_on_kill: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if cancel_on_kill is None:
+            cancel_on_kill = prev_task_id is not None or isinstance(emulation_id, XComArg)
+        super().__init__(cancel_on_kill=cancel_on_kill, **kwargs)
         if (emulation_id is None) == (prev_task_id is None):
             raise ValueError(f"Task {self.task_id}: give either emulation_id or prev_task_id")
         self.emulation_id = emulation_id
         self.prev_task_id = prev_task_id
-
-    def _execute(self, context: Context) -> Any:
-        from include.wire.status import parse_emulation_id
-
-        value, source = self._stated_id(context)
-        try:
-            emulation_id = parse_emulation_id(value)
-        except DataEmulatorAnswerError as error:
-            raise DataEmulatorConfigError(f"No emulation to wait for in {source}: {error}") from error
-        return self.wait_for(context, emulation_id)
 
     def current_id(self, context: Context, waited_for: str) -> str:
         """The emulation that the other task has started last.
@@ -65,6 +74,21 @@ class StatusEmulationOperator(EmulationWaitOperator):
     def result(self, receipt: Receipt | None, emulation_id: str) -> str:
         """The id."""
         return emulation_id
+
+    def ended_badly(self, context: Context, error: EmulationEndError) -> EmulationEndError:
+        """The error as one that Airflow does not retry, with what to do."""
+        task = "the task that starts it" if self.prev_task_id is None else f"task {self._sibling(self.prev_task_id)!r}"
+        return error.without_retries(f"{error}. To run it again, clear {task} together with this one")
+
+    def _execute(self, context: Context) -> Any:
+        from include.wire.status import parse_emulation_id
+
+        value, source = self._stated_id(context)
+        try:
+            emulation_id = parse_emulation_id(value)
+        except DataEmulatorAnswerError as error:
+            raise DataEmulatorConfigError(f"No emulation to wait for in {source}: {error}") from error
+        return self.wait_for(context, emulation_id)
 
     def _stated_id(self, context: Context) -> tuple[Any, str]:
         """What should be the id, and where it comes from."""

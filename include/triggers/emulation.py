@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from include.defaults import DEFAULT_CONN_NAME
 from include.exceptions import DataEmulatorConfigError, DataEmulatorError, DataEmulatorRequestError
+from include.wait_deadline import WaitDeadline
 from include.wait_log import WaitLog
 
 #: An event that comes sooner can overtake the worker's own report that the task deferred, and fail the task.
@@ -30,13 +30,15 @@ class EmulationTrigger(BaseTrigger):
     - ``ended``: the emulation is over; ``status`` is its ``EmulationStatus`` as a dictionary
     - ``refused``: the service refused to tell; ``http_status`` and ``detail`` say how
     - ``misconfigured``: the connection cannot be used; ``problem`` says why
-    - ``deadline``: the deadline passed; ``state`` is the last one seen, ``last_error`` what was in the way at the end;
-      either may be None
+    - ``deadline``: the deadline passed, at ``ended_at`` in seconds since the epoch; ``state`` is the last one seen,
+      ``last_error`` what was in the way at the end; either may be None
 
     :param data_emulator_conn_id: the Airflow connection
     :param emulation_id: the emulation
+    :param emulation_label: what people call it
     :param poll_interval: seconds between two looks where the service does not hold its answer
     :param deadline: when to stop waiting, in seconds since the epoch: a restart of the triggerer does not extend it
+    :param latest_deadline: how far time in the service's queue may move the deadline; None for not at all
     :param cancel_on_kill: whether to cancel the emulation when somebody ends or clears the waiting task
     """
 
@@ -47,12 +49,16 @@ class EmulationTrigger(BaseTrigger):
         poll_interval: float,
         deadline: float,
         cancel_on_kill: bool,
+        latest_deadline: float | None = None,  # None: from an earlier version, whose triggers may still wait
+        emulation_label: str | None = None,
         data_emulator_conn_id: str = DEFAULT_CONN_NAME,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.emulation_id = emulation_id
         self.poll_interval = poll_interval
+        self.emulation_label = emulation_label
         self.deadline = deadline
+        self.latest_deadline = deadline if latest_deadline is None else latest_deadline
         self.cancel_on_kill = cancel_on_kill
         self.data_emulator_conn_id = data_emulator_conn_id
 
@@ -63,7 +69,9 @@ class EmulationTrigger(BaseTrigger):
             {
                 "emulation_id": self.emulation_id,
                 "poll_interval": self.poll_interval,
+                "emulation_label": self.emulation_label,
                 "deadline": self.deadline,
+                "latest_deadline": self.latest_deadline,
                 "cancel_on_kill": self.cancel_on_kill,
                 "data_emulator_conn_id": self.data_emulator_conn_id,
             },
@@ -86,33 +94,37 @@ class EmulationTrigger(BaseTrigger):
             async with DataEmulatorAsyncHook(self.data_emulator_conn_id).open() as client:
                 cancelled = await client.cancel(self.emulation_id)
         except DataEmulatorError as error:
-            self.log.warning("Emulation %s was not cancelled and runs on: %s", self.emulation_id, error)
+            self.log.warning("Emulation %s was not cancelled and runs on: %s", self._name, error)
         else:
-            self.log.info("Emulation %s %s", self.emulation_id, "cancelled" if cancelled else "was over already")
+            self.log.info("Emulation %s %s", self._name, "cancelled" if cancelled else "was over already")
+
+    @property
+    def _name(self) -> str:
+        return f"{self.emulation_label} ({self.emulation_id})" if self.emulation_label else self.emulation_id
 
     async def _wait(self) -> dict[str, Any]:
         """Listen until there is something to tell; returns the event's payload."""
         from include.triggers.shared_wait import Refusal, Trouble, shared_wait
 
-        log = WaitLog(self.log, self.emulation_id)
-        remaining_s = self.deadline - time.time()
-        with suppress(TimeoutError):
-            if remaining_s > 0:
-                async with (
-                    asyncio.timeout(remaining_s),
-                    shared_wait(self.data_emulator_conn_id).follow(self.emulation_id, self.poll_interval) as news,
-                ):
-                    while True:
-                        heard = await news.get()
-                        if isinstance(heard, Refusal):
-                            return self._refused(heard.error)
-                        if isinstance(heard, Trouble):
-                            log.failed(heard.error) if heard.error else log.answered_again()
-                        else:
-                            log.answered(heard)
-                            if heard.state.is_terminal:
-                                return self._payload("ended", status=heard.as_dict())
-        return self._payload("deadline", state=log.state, last_error=log.last_error)
+        log = WaitLog(self.log, self._name)
+        ends = WaitDeadline(self.deadline, self.latest_deadline)
+        if ends.remaining_s() > 0:
+            async with shared_wait(self.data_emulator_conn_id).follow(self.emulation_id, self.poll_interval) as news:
+                while (remaining_s := ends.remaining_s()) > 0:
+                    try:
+                        heard = await asyncio.wait_for(news.get(), remaining_s)
+                    except TimeoutError:
+                        continue
+                    if isinstance(heard, Refusal):
+                        return self._refused(heard.error)
+                    if isinstance(heard, Trouble):
+                        log.failed(heard.error) if heard.error else log.answered_again()
+                    elif heard.state.is_terminal:
+                        return self._payload("ended", status=heard.as_dict())
+                    else:
+                        log.answered(heard)
+                        ends.saw(heard.state)
+        return self._payload("deadline", state=log.state, last_error=log.last_error, ended_at=time.time())
 
     def _refused(self, error: DataEmulatorRequestError | DataEmulatorConfigError) -> dict[str, Any]:
         if isinstance(error, DataEmulatorRequestError):

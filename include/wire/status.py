@@ -9,6 +9,7 @@ from typing import Any
 
 from include.exceptions import DataEmulatorAnswerError
 from include.wire.answer import Answer
+from include.wording import size
 
 
 class EmulationState(StrEnum):
@@ -43,7 +44,7 @@ class Progress:
         if self.records is not None:
             parts.append(f"{self.records:,} records")
         if self.bytes is not None:
-            parts.append(f"{self.bytes:,} bytes")
+            parts.append(size(self.bytes))
         if self.elapsed_s is not None:
             parts.append(f"{self.elapsed_s:.1f} s")
         if self.records_per_s is not None:

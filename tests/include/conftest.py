@@ -33,6 +33,12 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
     return define
 
 
+@pytest.fixture(autouse=True)
+def _deferrable_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As most who have a triggerer configure Airflow; without it an operator polls."""
+    monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", "True")
+
+
 @pytest.fixture
 def make_context() -> Callable[..., dict[str, Any]]:
     return running_task

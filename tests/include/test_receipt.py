@@ -86,3 +86,9 @@ def test_an_event_has_the_receipt_and_the_domain_as_its_partition() -> None:
     emit({"outlet_events": events}, FULL)  # type: ignore[typeddict-item]
     assert events[EMULATIONS].extra == FULL.as_dict()
     assert events[EMULATIONS].partition_keys == {"user-profile"}
+
+
+def test_a_receipt_reads_well_in_a_log() -> None:
+    receipt = Receipt("e1", "user-profile", "s3", "s3://user-profiles/e1/", 1234567, 98765432, 30.12)
+    assert str(receipt) == "1,234,567 records, 98.8 MB in s3://user-profiles/e1/, made in 30.1 s"
+    assert str(Receipt("e1", "user-profile", "kafka", "kafka://user-profiles")) == "data in kafka://user-profiles"

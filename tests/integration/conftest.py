@@ -1,18 +1,21 @@
 """The service and the whole stack, each started once a session, by what users start them with."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
 from data_emulator.settings import Settings
+from data_emulator.stack.airflow_api import AirflowApi
 from data_emulator.stack.ports import PortReservation
 from data_emulator.stack.processes import Supervisor
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.service import Service
 from data_emulator.stack.stack import Addresses, Stack, project_dir
 from data_emulator.stack.tansu import Tansu
+from tests.integration.disturbing import CONNECTION, Run, is_over, wait_until
+from tests.integration.door import Door, door_to
 
 
 @pytest.fixture(scope="session")
@@ -76,3 +79,41 @@ def whole_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def stack(whole_stack: Stack) -> Addresses:
     """Where it is reached."""
     return whole_stack.addresses
+
+
+@pytest.fixture(scope="module")
+def airflow(whole_stack: Stack) -> Iterator[AirflowApi]:
+    assert whole_stack.addresses.airflow_url is not None
+    with AirflowApi(whole_stack.addresses.airflow_url) as api:
+        wait_until(lambda: all(api.has_dag(dag_id) for dag_id in ("two_tasks", "one_task", "races")))
+        yield api
+
+
+@pytest.fixture(scope="module")
+def open_door(whole_stack: Stack, airflow: AirflowApi) -> Iterator[Door]:
+    """What the connection leads to meanwhile."""
+    with door_to(whole_stack.addresses.service_url) as door:
+        airflow.set_connection_port(CONNECTION, door.server_port)
+        airflow.set_connection_extra(CONNECTION, {"retry_attempts": 2, "backoff_base": 0.1})
+        yield door
+        airflow.set_connection_extra(CONNECTION, {})
+        airflow.set_connection_port(CONNECTION, whole_stack.service.port)
+
+
+@pytest.fixture
+def door(open_door: Door) -> Iterator[Door]:
+    """The door, behind which nothing runs any more once a test is over."""
+    open_door.answered_with.clear()
+    open_door.started.clear()
+    open_door.told.clear()
+    open_door.next_ends.clear()
+    yield open_door
+    running = [each.emulation_id for each in open_door.started if not is_over(open_door, each.emulation_id)]
+    for emulation_id in running:
+        open_door.client.delete(f"/emulator/{emulation_id}")
+    assert running == [], "left running, with nobody who waits"
+
+
+@pytest.fixture
+def start_run(airflow: AirflowApi, door: Door) -> Callable[..., Run]:
+    return lambda dag_id="two_tasks", **params: Run(airflow, door, dag_id, **params)

@@ -37,8 +37,14 @@ class Door(ThreadingHTTPServer):
         self.started: list[Started] = []
         self.followed: set[str] = set()
         """The emulations whose status a trigger has asked for, together with others."""
+        self.polled: set[str] = set()
+        """The emulations whose status was asked for by itself."""
         self.answered_with: dict[str, list[int]] = {}
         """By method and the path's end, status codes to answer with, one after the other, once all is done."""
+        self.next_ends: list[str] = []
+        """What the next emulations that are started are told to be: `failed`, or `queued` until that is taken back."""
+        self.told: dict[str, str] = {}
+        """By emulation, the state that is told instead of its own."""
         self._open = threading.Event()
         self._open.set()
         self.holds = threading.Event()
@@ -61,16 +67,38 @@ class Door(ThreadingHTTPServer):
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> httpx.Response:
         if (method, path) == ("POST", "/emulator/status"):
             self.followed.update(json.loads(body)["ids"])
+        if method == "GET" and path.endswith("/status"):
+            self.polled.add(path.split("/")[-2])
         answer = self.client.request(method, path, headers=headers, content=body)
         is_start = (method, path) == ("POST", "/emulator/")
         if is_start and answer.is_success:
             key = headers.get("Idempotency-Key", "")
-            self.started.append(Started(key, answer.json()["id"], "Idempotency-Replayed" in answer.headers))
+            started = Started(key, answer.json()["id"], "Idempotency-Replayed" in answer.headers)
+            self.started.append(started)
+            if self.next_ends and not started.replayed:
+                self._end(started.emulation_id, self.next_ends.pop(0))
             if not self._open.is_set():
                 self.holds.set()
                 self._open.wait(PATIENCE_S)
         codes = self.answered_with.get(f"{method} {path.rsplit('/', 1)[1]}")
-        return httpx.Response(codes.pop(0), json={"detail": "disturbed"}) if codes else answer
+        if codes:
+            return httpx.Response(codes.pop(0), json={"detail": "disturbed"})
+        return self._retold(answer) if path.endswith("/status") and answer.is_success else answer
+
+    def _end(self, emulation_id: str, state: str) -> None:
+        self.told[emulation_id] = state
+        if state == "failed":  # behind the door it is cancelled, so that it does not run on
+            self.client.delete(f"/emulator/{emulation_id}")
+
+    def _retold(self, answer: httpx.Response) -> httpx.Response:
+        """The answer with the states that are told instead of those that are so."""
+        body = answer.json()
+        for each in body.get("emulations", [body]):
+            if state := self.told.get(each["id"]):
+                each["status"] = {"global_status": state, "threads": {}}
+                each["error"] = "The disk is full. It has been for a week." if state == "failed" else None
+        headers = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP}
+        return httpx.Response(answer.status_code, headers=headers, json=body) if self.told else answer
 
 
 class _Handler(BaseHTTPRequestHandler):

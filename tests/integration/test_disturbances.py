@@ -9,137 +9,20 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import psutil
 import pytest
 
 from data_emulator.stack.airflow_api import AirflowApi, AirflowApiError
 from data_emulator.stack.stack import Stack
-from tests.integration.door import Door, door_to
+from tests.integration.disturbing import StartRun, emulation_state, ends_as, wait_until
+from tests.integration.door import Door
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 whole = pytest.mark.disturbance
 
-PATIENCE_S = 180
 #: Airflow's `[scheduler] task_instance_heartbeat_timeout` is 300 s.
 HEARTBEAT_MISSED_WITHIN_S = 420
-CONNECTION = "data_emulator_default"
-
-
-@pytest.fixture(scope="module")
-def airflow(whole_stack: Stack) -> Iterator[AirflowApi]:
-    assert whole_stack.addresses.airflow_url is not None
-    with AirflowApi(whole_stack.addresses.airflow_url) as api:
-        wait_until(lambda: all(api.has_dag(dag_id) for dag_id in ("two_tasks", "one_task", "races")))
-        yield api
-
-
-@pytest.fixture(scope="module")
-def open_door(whole_stack: Stack, airflow: AirflowApi) -> Iterator[Door]:
-    """What the connection leads to meanwhile."""
-    with door_to(whole_stack.addresses.service_url) as door:
-        airflow.set_connection_port(CONNECTION, door.server_port)
-        airflow.set_connection_extra(CONNECTION, {"retry_attempts": 2, "backoff_base": 0.1})
-        yield door
-        airflow.set_connection_extra(CONNECTION, {})
-        airflow.set_connection_port(CONNECTION, whole_stack.service.port)
-
-
-@pytest.fixture
-def door(open_door: Door) -> Iterator[Door]:
-    """The door, behind which nothing runs any more once a test is over."""
-    open_door.answered_with.clear()
-    open_door.started.clear()
-    yield open_door
-    running = [each.emulation_id for each in open_door.started if not is_over(open_door, each.emulation_id)]
-    for emulation_id in running:
-        open_door.client.delete(f"/emulator/{emulation_id}")
-    assert running == [], "left running, with nobody who waits"
-
-
-def wait_until(condition: Callable[[], Any], timeout_s: float = PATIENCE_S) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.3)
-
-
-class Run:
-    """A run of a DAG, and what can be done to it."""
-
-    def __init__(self, airflow: AirflowApi, door: Door, dag_id: str, **params: Any) -> None:
-        self.airflow, self.door, self.dag_id = airflow, door, dag_id
-        body = {"logical_date": None, "conf": params}
-        self.run_id = str(airflow.request("POST", f"/dags/{dag_id}/dagRuns", body)["dag_run_id"])
-        self.path = f"/dags/{dag_id}/dagRuns/{self.run_id}"
-
-    def task(self, task_id: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.airflow.request("GET", f"{self.path}/taskInstances/{task_id}")
-        return found
-
-    def state(self) -> str:
-        return self.airflow.run_state(self.dag_id, self.run_id)
-
-    def until(self, task_id: str, *states: str) -> None:
-        wait_until(lambda: self.task(task_id)["state"] in states)
-
-    def is_waited_for(self, task_id: str) -> None:
-        """Return when the task is deferred and the triggerer has taken its trigger up."""
-        self.until(task_id, "deferred")
-        wait_until(lambda: self.ids[-1] in self.door.followed)
-
-    def ends(self, state: str) -> None:
-        wait_until(lambda: self.state() in ("success", "failed"))
-        assert self.state() == state, self.log_of_failed()
-
-    def log_of_failed(self) -> str:
-        failed = [task for task in self.airflow.task_instances(self.dag_id, self.run_id) if task.state != "success"]
-        return "\n".join(line for task in failed for line in self.airflow.task_log(self.dag_id, self.run_id, task))
-
-    def returned(self, task_id: str) -> Any:
-        return self.airflow.return_value(self.dag_id, self.run_id, task_id, -1)
-
-    def mark(self, task_id: str, state: str) -> None:
-        self.airflow.request("PATCH", f"{self.path}/taskInstances/{task_id}", {"new_state": state})
-
-    def clear(self, *task_ids: str) -> None:
-        body = {
-            "dry_run": False,
-            "dag_run_id": self.run_id,
-            "task_ids": list(task_ids),
-            "only_failed": False,
-            "reset_dag_runs": True,
-        }
-        self.airflow.request("POST", f"/dags/{self.dag_id}/clearTaskInstances", body)
-
-    @property
-    def ids(self) -> list[str]:
-        return self.door.ids_of(self.run_id)
-
-
-def emulation_state(door: Door, emulation_id: str) -> str:
-    # From the list: to ask for its status would be to take an interest in it (abandon_after).
-    listed = door.client.get("/emulator/", params={"limit": 1000}).json()["emulations"]
-    return next(str(each["status"]["global_status"]) for each in listed if each["id"] == emulation_id)
-
-
-def is_over(door: Door, emulation_id: str) -> bool:
-    return emulation_state(door, emulation_id) in ("completed", "failed", "cancelled")
-
-
-def ends_as(door: Door, emulation_id: str, state: str) -> None:
-    wait_until(lambda: is_over(door, emulation_id))
-    assert emulation_state(door, emulation_id) == state
-
-
-@pytest.fixture
-def start_run(airflow: AirflowApi, door: Door) -> Callable[..., Run]:
-    return lambda dag_id="two_tasks", **params: Run(airflow, door, dag_id, **params)
-
-
-StartRun = Callable[..., Run]
 
 
 # The start.

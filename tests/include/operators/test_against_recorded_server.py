@@ -8,14 +8,19 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from include.exceptions import DataEmulatorRequestError, EmulationFailedError, EmulationNotFoundError
+from include.exceptions import (
+    DataEmulatorRequestError,
+    EmulationFailedError,
+    EmulationNotFoundError,
+    TaskInterruptedError,
+)
 from include.hooks.data_emulator import DataEmulatorHook
 from include.operators.run_emulation import RunEmulationOperator
 from include.operators.start_emulator import StartEmulatorOperator
 from include.operators.status_emulation import StatusEmulationOperator
 from include.triggers import emulation
 from include.triggers.emulation import EmulationTrigger
-from include.wire.request import EmulationRequest
+from tests.include.running_task import until_killed
 from tests.wire.recorded_server import BY_NAME, RecordedServer, recorded_server
 
 START = BY_NAME["POST minio user-profile json/grouped/1024"]["request"]["body"]
@@ -79,12 +84,22 @@ async def test_in_one_task(server: RecordedServer, make_context: Any, monkeypatc
     assert task.execute_complete(make_context(), event.payload) == {"id": ID}
 
 
-def test_a_task_that_is_killed_while_it_starts_one_does_not_start_another(server: RecordedServer) -> None:
+def test_a_task_that_is_ended_while_it_starts_one_does_not_start_another(
+    server: RecordedServer, make_context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The original neither knows the key nor can it cancel."""
     task = StartEmulatorOperator(task_id="start", **START)
-    task._asked = EmulationRequest.from_arguments(START), "key"
-    task.on_kill()
-    assert [request[0] for request in server.requests] == ["DELETE"]
+    find_or_start = DataEmulatorHook.find_or_start_emulation
+
+    def ended(hook: DataEmulatorHook, *args: Any, **options: Any) -> Any:
+        find_or_start(hook, *args, **options)
+        task.on_kill()
+
+    monkeypatch.setattr(DataEmulatorHook, "find_or_start_emulation", ended)
+    with pytest.raises(TaskInterruptedError):
+        task.execute(make_context(state="failed"))
+    until_killed()
+    assert [request[0] for request in server.requests] == ["POST", "DELETE"]
 
 
 def test_every_write_denied_is_a_failure_at_once_though_the_original_processes_for_ever(

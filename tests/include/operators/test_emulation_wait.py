@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from typing import Any
 
 import pytest
@@ -23,7 +22,7 @@ from include.triggers.emulation import EmulationTrigger
 from include.wire.answer import Answer
 from include.wire.call import status_call
 from include.wire.status import EmulationState, EmulationStatus, parse_status
-from tests.include.running_task import FakeStore, running_task, until_killed
+from tests.include.running_task import FakeStore, running_task
 
 URL = "http://emulator:8000/emulator/"
 REQUEST: dict[str, Any] = {
@@ -244,17 +243,6 @@ def test_the_one_task_has_every_parameter_of_the_two() -> None:
         RunEmulationOperator(task_id="run", **{name: value for name, value in REQUEST.items() if name != "timeout"})
 
 
-def test_killing_the_one_task_cancels_its_emulation(requests_mock: Mocker) -> None:
-    requests_mock.post(URL, status_code=201, json={"id": "e1"})
-    nobody = "00000000-0000-0000-0000-000000000000"
-    requests_mock.delete(f"{URL}{nobody}", status_code=404, json={"detail": f"Emulation ID {nobody} not found."})
-    requests_mock.delete(f"{URL}e1", status_code=202, json={})
-    task = run(deferrable=False)
-    task.execute(running_task(FakeStore()))
-    task.on_kill()
-    assert (requests_mock.last_request.method, requests_mock.last_request.path) == ("DELETE", "/emulator/e1")
-
-
 # Parameters.
 
 
@@ -281,28 +269,3 @@ def test_the_data_is_the_tasks_output_for_openlineage(
     lineage = DefaultExtractor(task).extract_on_complete(None)
     assert lineage is not None
     assert [(each.namespace, each.name) for each in lineage.outputs] == [dataset]
-
-
-# A kill.
-
-
-def test_a_killed_task_asks_airflow_only_once_the_interrupted_code_goes_on(
-    requests_mock: Mocker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The signal comes while the task waits for Airflow's answer, and holds the lock that every question needs."""
-    monkeypatch.setattr("include.operators.emulation._HANDLER_WAITS_S", 0.1)
-    requests_mock.delete(f"{URL}e1", status_code=202, json={})
-    lock, task = threading.Lock(), wait(deferrable=False)
-    task._polled_id = "e1"
-    hook = task.hook
-
-    def asking_airflow() -> Any:
-        with lock:
-            return hook()
-
-    monkeypatch.setattr(task, "hook", asking_airflow)
-    with lock:
-        task.on_kill()
-        assert requests_mock.call_count == 0
-    until_killed()
-    assert requests_mock.last_request.method == "DELETE"

@@ -11,11 +11,16 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from requests_mock.mocker import Mocker
 
-from include.exceptions import DataEmulatorConfigError, DataEmulatorRequestError, DataEmulatorUnavailableError
+from include.exceptions import (
+    DataEmulatorConfigError,
+    DataEmulatorRequestError,
+    DataEmulatorUnavailableError,
+    TaskInterruptedError,
+)
 from include.operators.emulation import EmulationOperator
 from include.operators.start_emulator import StartEmulatorOperator
 from include.operators.status_emulation import StatusEmulationOperator
-from tests.include.running_task import FakeStore, running_task, until_killed
+from tests.include.running_task import FakeStore, TaskLife, running_task, until_killed
 
 URL = "http://emulator:8000/emulator/"
 SIX: dict[str, Any] = {
@@ -34,7 +39,7 @@ def test_the_articles_usage(connect: Any, make_context: Any, requests_mock: Mock
     operator = StartEmulatorOperator(task_id="start_user_profile", **SIX)
     assert operator.execute(make_context(task_id="start_user_profile", map_index=2)) == "e1"
     assert requests_mock.last_request.json() == SIX
-    assert requests_mock.last_request.headers["Idempotency-Key"] == "d/r/start_user_profile/2/1/"
+    assert requests_mock.last_request.headers["Idempotency-Key"] == "d/r/start_user_profile/2/1"
 
 
 def test_optional_parameters_are_sent_if_given(connect: Any, make_context: Any, requests_mock: Mocker) -> None:
@@ -206,16 +211,11 @@ def start(**arguments: Any) -> StartEmulatorOperator:
     return StartEmulatorOperator(task_id="t", **SIX, **arguments)
 
 
-def test_a_retry_finds_the_emulation_of_the_try_before(service: Service) -> None:
-    store = FakeStore()
-    assert [start().execute(running_task(store, try_number=number)) for number in (1, 2, 3)] == ["e0"] * 3
-    assert service.cancelled == []
-
-
-def test_a_clear_starts_another_and_cancels_the_one_before(service: Service) -> None:
-    store = FakeStore()
-    assert start().execute(running_task(store, max_tries=1)) == "e0"
-    cleared = running_task(store, max_tries=2)
+def test_a_clear_cancels_the_one_before_when_the_new_one_is_known(service: Service) -> None:
+    life = TaskLife()
+    assert start().execute(life.context()) == "e0"
+    life.clear()
+    cleared = life.context()
     assert start().execute(cleared) == "e1"
     assert service.cancelled == ["e0"]
     # Whoever hears that e0 was cancelled finds e1 already.
@@ -223,41 +223,55 @@ def test_a_clear_starts_another_and_cancels_the_one_before(service: Service) -> 
 
 
 def test_a_clear_leaves_the_one_before_alone_if_told_so(service: Service) -> None:
-    store = FakeStore()
-    for max_tries in (1, 2):
-        start(cancel_on_kill=False).execute(running_task(store, max_tries=max_tries))
+    life = TaskLife()
+    start(cancel_on_kill=False).execute(life.context())
+    life.clear()
+    start(cancel_on_kill=False).execute(life.context())
     assert len(service.ids) == 2
     assert service.cancelled == []
 
 
-def test_a_task_killed_before_the_answer_came_cancels_what_it_asked_for(
-    service: Service, requests_mock: Mocker
+@pytest.mark.parametrize(
+    ("state", "cancels"),
+    [
+        ("failed", True),
+        ("success", True),
+        ("restarting", True),
+        (None, True),
+        ("running", False),
+        ("up_for_retry", False),
+        (RuntimeError("Airflow is away"), False),
+    ],
+)
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_signal_cancels_what_was_asked_for_only_if_somebody_ended_the_task(
+    answered: bool,
+    state: Any,
+    cancels: bool,
+    service: Service,
+    requests_mock: Mocker,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    store = FakeStore()
-    task = start()
+    monkeypatch.setattr("include.operators.interruption._CANCELLED_WITHIN_S", 0.1)
+    life, task = TaskLife(), start()
 
     def killed(request: Any, answer: Any) -> dict[str, Any]:
         Service._start(service, request, answer)
         requests_mock.post(URL, json=service._start)
         task.on_kill()  # in a signal's handler, which is where Airflow calls it
-        raise KeyboardInterrupt
+        raise AssertionError("the try went on")
 
-    requests_mock.post(URL, json=killed)
-    with pytest.raises(KeyboardInterrupt):
-        task.execute(running_task(store))
+    if answered:
+        task.execute(running_task(life.store, state=state))
+        task.on_kill()
+    else:
+        requests_mock.post(URL, json=killed)
+        with pytest.raises(TaskInterruptedError):
+            task.execute(running_task(life.store, state=state))
     until_killed()
-    assert service.cancelled == ["e0"]
-
-    # The retry that follows a worker's end means an emulation that runs.
-    assert start().execute(running_task(store, try_number=2)) == "e1"
-    assert start().execute(running_task(store, try_number=3)) == "e1"
-
-
-def test_a_task_killed_after_the_answer_came_cancels_it_too(service: Service) -> None:
-    task = start()
-    task.execute(running_task(FakeStore()))
-    task.on_kill()
-    assert service.cancelled == ["e0"]
+    assert service.cancelled == (["e0"] if cancels else [])
+    life.retry()
+    assert start().execute(life.context()) == ("e1" if cancels else "e0")
 
 
 def test_a_task_that_has_asked_for_nothing_cancels_nothing(service: Service, requests_mock: Mocker) -> None:
@@ -274,9 +288,10 @@ def test_a_service_that_is_away_when_the_task_is_killed_is_told_of(
     service: Service, requests_mock: Mocker, capfd: pytest.CaptureFixture[str]
 ) -> None:
     task = start()
-    task.execute(running_task(FakeStore()))
-    requests_mock.post(URL, exc=requests.ConnectionError("refused"))
+    task.execute(running_task(FakeStore(), state="failed"))
+    requests_mock.delete(f"{URL}e0", exc=requests.ConnectionError("refused"))
     task.on_kill()
+    until_killed()
     assert "was not cancelled and runs on" in capfd.readouterr().out
 
 

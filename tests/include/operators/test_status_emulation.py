@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG, TaskGroup
-from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout, TaskDeferred
 from requests_mock.mocker import Mocker
 
 from include.exceptions import (
@@ -21,7 +22,7 @@ from include.exceptions import (
 from include.operators.status_emulation import StatusEmulationOperator
 from include.triggers.emulation import EmulationTrigger
 from include.wire.status import EmulationState, EmulationStatus
-from tests.include.running_task import running_task, until_killed
+from tests.include.running_task import running_task
 
 EMULATION = "http://emulator:8000/emulator/e1"
 STATUS = f"{EMULATION}/status"
@@ -41,13 +42,17 @@ def looks(requests_mock: Mocker) -> int:
 
 
 def operator(**arguments: Any) -> StatusEmulationOperator:
-    return StatusEmulationOperator(task_id="wait", **{"emulation_id": "e1", **arguments})
+    return StatusEmulationOperator(task_id="wait", **{"emulation_id": "e1", "cancel_on_kill": True, **arguments})
 
 
 # What an emulation's end means, the same for all three ways of seeing it.
 
 ENDS: list[tuple[dict[str, Any], type[Exception], str]] = [
-    (state("failed", error="bucket is gone"), EmulationFailedError, "my label (e1) failed: bucket is gone"),
+    (
+        state("failed", error="bucket is gone"),
+        EmulationFailedError,
+        "my label (e1) failed: bucket is gone. To run it again, clear the task that starts it together with this one",
+    ),
     (state("failed"), EmulationFailedError, "the service gives no reason"),
     (state("cancelled"), EmulationCancelledError, "clear the task that starts it together with this one"),
     (
@@ -149,14 +154,16 @@ def test_it_defers_with_an_absolute_deadline_and_a_later_backstop(
 ) -> None:
     requests_mock.get(STATUS, **state("processing"))
     before = time.time()
-    deferred, trigger = defer(make_context, **arguments)
+    deferred, trigger = defer(make_context, emulation_label="my label", **arguments)
     assert before + wait_s <= trigger.deadline <= time.time() + wait_s
-    assert deferred.timeout.total_seconds() > wait_s  # type: ignore[union-attr]
+    assert deferred.timeout.total_seconds() > wait_s + 3600  # type: ignore[union-attr]
     assert deferred.method_name == "execute_complete"
     assert trigger.serialize()[1] == {
         "emulation_id": "e1",
+        "emulation_label": "my label",
         "poll_interval": float(arguments.get("poll_interval", 10)),
         "deadline": trigger.deadline,
+        "latest_deadline": trigger.deadline + 3600,
         "cancel_on_kill": True,
         "data_emulator_conn_id": "data_emulator_default",
     }
@@ -191,8 +198,8 @@ def test_at_the_deadline_the_emulation_is_cancelled_and_the_task_fails(requests_
     with pytest.raises(EmulationTimeoutError) as caught:
         operator(wait_timeout=90, emulation_label="my label").execute_complete(running_task(), DEADLINE)
     assert str(caught.value) == (
-        "Emulation my label (e1) was not over after 90 s; last seen processing, last error: GET x got no answer; "
-        "it was cancelled"
+        "Emulation my label (e1) was not over after 90 s (wait_timeout); last seen processing, last error: GET x got "
+        "no answer; it was cancelled. To run it again, clear the task that starts it together with this one"
     )
     assert requests_mock.call_count == 1
 
@@ -218,11 +225,71 @@ def test_at_the_deadline_nothing_is_cancelled_if_told_so(requests_mock: Mocker) 
 def test_polling_ends_at_the_deadline_too(make_context: Any, requests_mock: Mocker) -> None:
     requests_mock.get(STATUS, **state("processing"))
     requests_mock.delete(EMULATION, status_code=202)
-    with pytest.raises(EmulationTimeoutError, match=r"after 0\.1 s; last seen processing; it was cancelled"):
+    text = r"after 0\.1 s \(poll_interval \* max_retries\); last seen processing; it was cancelled"
+    with pytest.raises(EmulationTimeoutError, match=text):
         operator(deferrable=False, poll_interval=0.01, max_retries=10).execute(make_context())
 
 
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_execution_timeout_ends_a_deferred_wait_counted_from_the_start_of_the_try(requests_mock: Mocker) -> None:
+    task = operator(wait_timeout=600, execution_timeout=timedelta(seconds=90))
+    start_date = datetime.now(UTC) - timedelta(seconds=60)
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute(running_task(start_date=start_date))
+    trigger = deferred.value.trigger
+    assert isinstance(trigger, EmulationTrigger)
+    assert trigger.deadline == trigger.latest_deadline == (start_date + timedelta(seconds=90)).timestamp()
+
+    requests_mock.delete(EMULATION, status_code=202)
+    event = {**DEADLINE, "ended_at": trigger.deadline + 0.1}
+    with pytest.raises(EmulationTimeoutError, match=r"not over after 90 s \(execution_timeout\).*it was cancelled"):
+        task.execute_complete(running_task(start_date=start_date), event)
+
+
+def test_the_shorter_wait_timeout_is_named_beside_an_execution_timeout(requests_mock: Mocker) -> None:
+    requests_mock.delete(EMULATION, status_code=202)
+    task = operator(wait_timeout=20, execution_timeout=timedelta(seconds=90))
+    event = {**DEADLINE, "ended_at": START.timestamp() + 21}
+    with pytest.raises(EmulationTimeoutError, match=r"not over after 20 s \(wait_timeout\)"):
+        task.execute_complete(running_task(start_date=START), event)
+
+
+def test_airflows_own_execution_timeout_while_polling_cancels_too(
+    make_context: Any, requests_mock: Mocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests_mock.get(STATUS, **state("processing"))
+    requests_mock.delete(EMULATION, status_code=202)
+    monkeypatch.setattr(time, "sleep", raise_timeout)
+    task = operator(deferrable=False, execution_timeout=timedelta(seconds=90))
+    with pytest.raises(EmulationTimeoutError, match="it was cancelled"):
+        task.execute(make_context())
+
+
+def raise_timeout(seconds: float) -> None:
+    raise AirflowTaskTimeout
+
+
+def test_time_in_the_queue_does_not_count_while_polling(make_context: Any, requests_mock: Mocker) -> None:
+    requests_mock.get(STATUS, [*[state("queued")] * 20, state("processing"), state("completed")])
+    assert operator(deferrable=False, poll_interval=0.02, wait_timeout=0.1).execute(make_context()) == "e1"
+
+
 # Polling from the worker.
+
+
+@pytest.mark.parametrize(
+    ("configured", "given", "deferrable"),
+    [("True", None, True), ("False", None, False), (None, None, False), ("False", True, True), ("True", False, False)],
+)
+def test_it_is_deferrable_as_airflow_is_configured_unless_told_otherwise(
+    configured: str | None, given: bool | None, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE")
+    if configured is not None:
+        monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", configured)
+    assert operator(deferrable=given).deferrable is deferrable
 
 
 def test_it_polls_until_the_emulation_completes(make_context: Any, requests_mock: Mocker) -> None:
@@ -231,31 +298,24 @@ def test_it_polls_until_the_emulation_completes(make_context: Any, requests_mock
     assert looks(requests_mock) == 3
 
 
-@pytest.mark.parametrize("cancel_on_kill", [True, False])
-def test_killing_the_polling_task_cancels_the_emulation(
-    cancel_on_kill: bool, make_context: Any, requests_mock: Mocker
-) -> None:
-    task = operator(deferrable=False, poll_interval=0.01, wait_timeout=60, cancel_on_kill=cancel_on_kill)
-
-    def kill(request: Any, answer: Any) -> dict[str, Any]:
-        task.on_kill()
-        return {"status": "cancelled"}
-
-    requests_mock.get(STATUS, [state("processing"), {"json": kill}])
-    requests_mock.delete(EMULATION, status_code=202)
-    with pytest.raises(EmulationCancelledError):
-        task.execute(make_context())
-    until_killed()
-    deletes = [request for request in requests_mock.request_history if request.method == "DELETE"]
-    assert len(deletes) == int(cancel_on_kill)
-
-
 def test_killing_a_task_that_is_not_waiting_does_nothing(requests_mock: Mocker) -> None:
     operator().on_kill()
     assert requests_mock.call_count == 0
 
 
 # Which emulation.
+
+
+def test_only_an_emulation_of_its_own_run_is_cancelled_by_default() -> None:
+    with DAG("d"):
+        start = StatusEmulationOperator(task_id="start", emulation_id="x")
+        by_task = StatusEmulationOperator(task_id="by_task", prev_task_id="start")
+        by_output = StatusEmulationOperator(task_id="by_output", emulation_id=start.output)
+    assert by_task.cancel_on_kill
+    assert by_output.cancel_on_kill
+    assert not start.cancel_on_kill
+    assert StatusEmulationOperator(task_id="t", emulation_id="x", cancel_on_kill=True).cancel_on_kill
+    assert not StatusEmulationOperator(task_id="t", prev_task_id="start", cancel_on_kill=False).cancel_on_kill
 
 
 def test_the_articles_usage(make_context: Any, requests_mock: Mocker) -> None:

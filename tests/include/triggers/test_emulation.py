@@ -106,7 +106,33 @@ async def test_it_gives_up_at_the_deadline(connect: Any) -> None:
     async with fake_service(status("processing")) as service:
         connect(service.url)
         payload = await fire(make_trigger(SOON_S))
+    assert payload.pop("ended_at") == pytest.approx(time.time(), abs=5)
     assert payload == {"emulation_id": "e1", "outcome": "deadline", "state": "processing", "last_error": None}
+
+
+async def test_time_in_the_queue_moves_the_deadline_up_to_the_latest(connect: Any) -> None:
+    async with fake_service(*[status("queued")] * 20, status("processing"), status("completed")) as service:
+        connect(service.url)
+        trigger = make_trigger(SOON_S, poll_interval=SOON_S / 10)
+        trigger.latest_deadline += LATER_S
+        assert state_of(await fire(trigger)) is EmulationState.COMPLETED
+    async with fake_service(status("queued")) as service:
+        connect(service.url)
+        assert (await fire(make_trigger(SOON_S)))["state"] == "queued"
+
+
+async def test_the_log_calls_the_emulation_by_its_label(connect: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    async with fake_service(status("processing"), status("completed")) as service:
+        connect(service.url)
+        trigger = make_trigger()
+        trigger.emulation_label = "payments, slow"
+        await fire(trigger)
+    assert "Emulation payments, slow (e1) is processing" in capfd.readouterr().out
+
+
+def test_a_trigger_that_an_earlier_version_has_made_still_waits() -> None:
+    arguments = {"emulation_id": "e1", "poll_interval": 1.0, "deadline": 5.0, "cancel_on_kill": True}
+    assert EmulationTrigger(**arguments).latest_deadline == 5.0
 
 
 async def test_a_service_that_hangs_does_not_hold_it_beyond_the_deadline(connect: Any) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.sdk import Param, dag, task, task_group
+from airflow.sdk import Param, Variable, dag, task, task_group
 
 from include.operators.run_emulation import RunEmulationOperator
 from include.operators.start_emulator import StartEmulatorOperator
 from include.operators.status_emulation import StatusEmulationOperator
 
+SOON = timedelta(seconds=1)
 REQUEST = {
     "emulator_sync": "minio",
     "emulation_domain": "transaction",
@@ -24,7 +25,7 @@ OPTIONS = {
     "schedule": None,
     "start_date": datetime(2026, 1, 1, tzinfo=UTC),
     "render_template_as_native_obj": True,
-    "default_args": {"retries": 2, "retry_delay": timedelta(seconds=1)},
+    "default_args": {"retries": 2, "retry_delay": SOON},
     "params": {
         "timeout": 600,
         "wait_timeout": 900,
@@ -37,7 +38,9 @@ OPTIONS = {
 def two_tasks() -> None:
     """Start and wait, as in the article."""
     start = StartEmulatorOperator(task_id="start", **REQUEST)
-    wait = StatusEmulationOperator(task_id="wait", prev_task_id="start", wait_timeout="{{ params.wait_timeout }}")
+    wait = StatusEmulationOperator(
+        task_id="wait", prev_task_id="start", wait_timeout="{{ params.wait_timeout }}", deferrable=True
+    )
     start >> wait
 
 
@@ -46,7 +49,11 @@ def two_tasks_running_on() -> None:
     """Nothing is cancelled."""
     start = StartEmulatorOperator(task_id="start", cancel_on_kill=False, **REQUEST)
     wait = StatusEmulationOperator(
-        task_id="wait", prev_task_id="start", wait_timeout="{{ params.wait_timeout }}", cancel_on_kill=False
+        task_id="wait",
+        prev_task_id="start",
+        wait_timeout="{{ params.wait_timeout }}",
+        cancel_on_kill=False,
+        deferrable=True,
     )
     start >> wait
 
@@ -62,7 +69,28 @@ def polling() -> None:
 @dag(dag_id="one_task", **OPTIONS)
 def one_task() -> None:
     """Both in one."""
-    RunEmulationOperator(task_id="run", wait_timeout="{{ params.wait_timeout }}", **REQUEST)
+    RunEmulationOperator(task_id="run", wait_timeout="{{ params.wait_timeout }}", deferrable=True, **REQUEST)
+
+
+@dag(dag_id="one_task_polling", **OPTIONS)
+def one_task_polling() -> None:
+    """Both in one, which keeps its worker."""
+    RunEmulationOperator(task_id="run", deferrable=False, poll_interval=1, **REQUEST)
+
+
+@dag(dag_id="one_task_tried_four_times", **{**OPTIONS, "default_args": {"retries": 3, "retry_delay": SOON}})
+def one_task_tried_four_times() -> None:
+    """An emulation is run again as often as Airflow tries its task."""
+    RunEmulationOperator(task_id="run", wait_timeout=300, deferrable=True, **REQUEST)
+
+
+@dag(dag_id="timed_out", **OPTIONS)
+def timed_out() -> None:
+    """Airflow's own limit to a try is shorter than the wait's, deferred and polling."""
+    for name, deferrable in (("deferred", True), ("polling", False)):
+        RunEmulationOperator(
+            task_id=name, execution_timeout=timedelta(seconds=15), retries=0, deferrable=deferrable, **REQUEST
+        )
 
 
 @dag(dag_id="races", **{**OPTIONS, "params": {"number": 20}, "default_args": {"retries": 0}})
@@ -77,14 +105,25 @@ def races() -> None:
     def race(max_records: int) -> None:
         request = {**REQUEST, "abandon_after": None, "timeout": 60, "max_records": max_records}
         start = StartEmulatorOperator(task_id="start", **request)
-        wait = StatusEmulationOperator(task_id="wait", prev_task_id="start", wait_timeout=300)
+        wait = StatusEmulationOperator(task_id="wait", prev_task_id="start", wait_timeout=300, deferrable=True)
         start >> wait
 
     race.expand_kwargs(sizes())
+
+
+@dag(dag_id="changed", **{**OPTIONS, "default_args": {}})
+def changed() -> None:
+    """Its retries change: a Variable, read when the file is parsed, stands in for an edited file."""
+    retries = int(Variable.get("changed_retries", default=0))
+    StartEmulatorOperator(task_id="start", retries=retries, **{**REQUEST, "timeout": 20})
 
 
 two_tasks()
 two_tasks_running_on()
 polling()
 one_task()
+one_task_polling()
+one_task_tried_four_times()
+timed_out()
 races()
+changed()
