@@ -7,8 +7,15 @@ from typing import Any
 
 from include.wire.status import EmulationState, EmulationStatus
 
-#: How often a running emulation's progress is logged.
-PROGRESS_EVERY_S = 60.0
+#: How often the progress of an emulation is looked at and logged: in the first minute of its wait, and then.
+FIRST_PROGRESS_EVERY_S, PROGRESS_EVERY_S = 15.0, 60.0
+#: Looks are never exactly on time.
+_ABOUT = 0.9
+
+
+def progress_pause_s(waited_s: float) -> float:
+    """Return the seconds between two looks at the progress of an emulation that has been waited for so long."""
+    return FIRST_PROGRESS_EVERY_S if waited_s < PROGRESS_EVERY_S else PROGRESS_EVERY_S
 
 
 class WaitLog:
@@ -21,7 +28,7 @@ class WaitLog:
     def __init__(self, log: Any, name: str) -> None:
         self._log = log
         self._name = name
-        self._told_at_s = 0.0
+        self._began_at_s = self._told_at_s = time.monotonic()
         self.state: EmulationState | None = None
         self.last_error: str | None = None
 
@@ -41,7 +48,8 @@ class WaitLog:
         """A look told this."""
         self.answered_again()
         now_s = time.monotonic()
-        if status.state is not self.state or now_s - self._told_at_s >= PROGRESS_EVERY_S:
+        pause_s = _ABOUT * progress_pause_s(now_s - self._began_at_s)
+        if status.state is not self.state or now_s - self._told_at_s >= pause_s:
             progress = f": {status.progress}" if status.progress else ""
             self._log.info("Emulation %s is %s%s", self._name, status.state, progress)
             self.state, self._told_at_s = status.state, now_s

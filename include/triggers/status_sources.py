@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Coroutine, Iterable, Mapping
@@ -16,9 +17,9 @@ from include.exceptions import (
     EmulationNotFoundError,
 )
 from include.hooks.data_emulator_async import DataEmulatorClient
-from include.wait_log import PROGRESS_EVERY_S
+from include.wait_log import PROGRESS_EVERY_S, progress_pause_s
 from include.wire.answer import request_error
-from include.wire.status import EmulationStatus
+from include.wire.status import EmulationStatus, Statuses
 
 #: How long the service is asked to hold one answer; below the 60 s after which proxies commonly give up.
 LONG_POLL_S = 30
@@ -67,27 +68,43 @@ class StatusOfMany:
 
     def __init__(self, client: DataEmulatorClient) -> None:
         self._client = client
-        self._progress_due_at = 0.0
+        self._waited_since: dict[str, float] = {}
+        self._progress_told_at = self._progress_of_all_told_at = float("-inf")
 
     async def look(self, poll_intervals_s: Mapping[str, float], joined: asyncio.Event) -> Look:
         """Look at all of them; see :meth:`StatusSource.look`."""
-        ids = list(poll_intervals_s)
-        parts = [ids[start : start + _MAX_IDS] for start in range(0, len(ids), _MAX_IDS)]
-        minimal = time.monotonic() < self._progress_due_at
-        wait_s = LONG_POLL_S if minimal else 0
-        requests = [self._client.get_statuses(part, wait_s, minimal=minimal) for part in parts]
-        answers = await _first_of(requests, joined) if minimal else await asyncio.gather(*requests)
-        look = Look()
-        for answer in answers:
-            look.found.update(answer.found)
-            for emulation_id in answer.not_found:
-                detail = f"Emulation {emulation_id} not found"
-                look.found[emulation_id] = request_error("the status of many", 404, detail)
-        if not minimal:
-            self._progress_due_at = time.monotonic() + PROGRESS_EVERY_S
-        elif answers and not any(answer.waited for answer in answers):
+        now = time.monotonic()
+        self._waited_since = {each: self._waited_since.get(each, now) for each in poll_intervals_s}
+        due, next_due_s = self._due(now)
+        if due:
+            return _look_of(await asyncio.gather(*self._requests(due, 0, minimal=False)))
+        wait_s = max(1, min(LONG_POLL_S, math.ceil(next_due_s)))
+        answers = await _first_of(self._requests(list(poll_intervals_s), wait_s, minimal=True), joined)
+        look = _look_of(answers)
+        if answers and not any(answer.waited for answer in answers):
             look.pause_s = _jittered_s(min(poll_intervals_s.values(), default=0.0))
         return look
+
+    def _due(self, now: float) -> tuple[list[str], float]:
+        """Those whose progress is due now, and the seconds until the next is.
+
+        All are due together, and apart from that those whose wait is young: so a thousand waits are one request, and a
+        few new ones among them a short one.
+        """
+        young = [each for each, since in self._waited_since.items() if now - since < PROGRESS_EVERY_S]
+        all_due_s = self._progress_of_all_told_at + PROGRESS_EVERY_S - now
+        young_due_s = self._progress_told_at + progress_pause_s(0.0) - now if young else all_due_s
+        if all_due_s <= 0:
+            self._progress_told_at = self._progress_of_all_told_at = now
+            return list(self._waited_since), 0.0
+        if young_due_s <= 0:
+            self._progress_told_at = now
+            return young, 0.0
+        return [], min(all_due_s, young_due_s)
+
+    def _requests(self, ids: list[str], wait_s: int, *, minimal: bool) -> list[Coroutine[Any, Any, Statuses]]:
+        parts = [ids[start : start + _MAX_IDS] for start in range(0, len(ids), _MAX_IDS)]
+        return [self._client.get_statuses(part, wait_s, minimal=minimal) for part in parts]
 
 
 class StatusOfEach:
@@ -142,6 +159,16 @@ class AnyStatus:
                     raise
             self._many_again_at = time.monotonic() + MANY_AGAIN_AFTER_S
         return await self._each.look(poll_intervals_s, joined)
+
+
+def _look_of(answers: Iterable[Statuses]) -> Look:
+    look = Look()
+    for answer in answers:
+        look.found.update(answer.found)
+        for emulation_id in answer.not_found:
+            detail = f"Emulation {emulation_id} not found"
+            look.found[emulation_id] = request_error("the status of many", 404, detail)
+    return look
 
 
 def _concerns_all(error: DataEmulatorError) -> bool:
