@@ -107,6 +107,8 @@ def door(open_door: Door) -> Iterator[Door]:
     open_door.started.clear()
     open_door.told.clear()
     open_door.next_ends.clear()
+    open_door.astray = None
+    open_door.strayed.clear()
     yield open_door
     running = [each.emulation_id for each in open_door.started if not is_over(open_door, each.emulation_id)]
     for emulation_id in running:

@@ -41,6 +41,10 @@ class Door(ThreadingHTTPServer):
         """The emulations whose status was asked for by itself."""
         self.answered_with: dict[str, list[int]] = {}
         """By method and the path's end, status codes to answer with, one after the other, once all is done."""
+        self.astray: httpx.Response | None = None
+        """What is answered instead of the service, by something that is in between."""
+        self.strayed = threading.Event()
+        """Set once something was answered so."""
         self.next_ends: list[str] = []
         """What the next emulations that are started are told to be: `failed`, or `queued` until that is taken back."""
         self.told: dict[str, str] = {}
@@ -67,6 +71,9 @@ class Door(ThreadingHTTPServer):
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> httpx.Response:
         if (method, path) == ("POST", "/emulator/status"):
             self.followed.update(json.loads(body)["ids"])
+        if self.astray is not None:
+            self.strayed.set()
+            return self.astray
         if method == "GET" and path.endswith("/status"):
             self.polled.add(path.split("/")[-2])
         answer = self.client.request(method, path, headers=headers, content=body)
