@@ -96,7 +96,9 @@ class EmulationOperator(BaseOperator):
         self._interruption = Interruption(context["ti"], cancel, self.log)
         try:
             self._take_arguments()
-            return step(context, *args)
+            result = step(context, *args)
+            self._interruption = None  # what the task was for is done: a worker that stops now is none of its concern
+            return result
         except DataEmulatorError as error:
             if not isinstance(error, TaskInterruptedError):
                 context["ti"].xcom_push(key=FAILURE_KEY, value={"label": self.label, "reason": str(error)})

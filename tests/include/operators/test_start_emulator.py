@@ -231,6 +231,19 @@ def test_a_clear_leaves_the_one_before_alone_if_told_so(service: Service) -> Non
     assert service.cancelled == []
 
 
+class StoreThatEnds(FakeStore):
+    """A store in which nothing is kept of the emulation's id before its task is told to end."""
+
+    def __init__(self, task: StartEmulatorOperator) -> None:
+        super().__init__()
+        self.task = task
+
+    def set(self, key: str, value: Any) -> None:
+        if "id" in value:
+            self.task.on_kill()
+        super().set(key, value)
+
+
 @pytest.mark.parametrize(
     ("state", "cancels"),
     [
@@ -262,8 +275,9 @@ def test_a_signal_cancels_what_was_asked_for_only_if_somebody_ended_the_task(
         raise AssertionError("the try went on")
 
     if answered:
-        task.execute(running_task(life.store, state=state))
-        task.on_kill()
+        context = running_task(StoreThatEnds(task), state=state)
+        task.execute(context)
+        life.store = context["task_state_store"]
     else:
         requests_mock.post(URL, json=killed)
         with pytest.raises(TaskInterruptedError):
@@ -284,13 +298,20 @@ def test_a_task_that_has_asked_for_nothing_cancels_nothing(service: Service, req
     assert service.cancelled == []
 
 
+def test_a_start_that_has_succeeded_is_not_concerned_by_its_processes_end(service: Service) -> None:
+    task = start()
+    task.execute(running_task(FakeStore(), state="success"))
+    task.on_kill()
+    until_killed()
+    assert service.cancelled == []
+
+
 def test_a_service_that_is_away_when_the_task_is_killed_is_told_of(
     service: Service, requests_mock: Mocker, capfd: pytest.CaptureFixture[str]
 ) -> None:
     task = start()
-    task.execute(running_task(FakeStore(), state="failed"))
     requests_mock.delete(f"{URL}e0", exc=requests.ConnectionError("refused"))
-    task.on_kill()
+    task.execute(running_task(StoreThatEnds(task), state="failed"))
     until_killed()
     assert "was not cancelled and runs on" in capfd.readouterr().out
 
