@@ -17,6 +17,9 @@ _SILENCE_S = 30.0
 _METADATA_TIMEOUT_S = 10.0
 _CONSUME_BATCH = 1000
 _CONSUME_TIMEOUT_S = 0.2
+#: How long the broker may take to find the next messages; librdkafka's default is 500. Tansu looks through the whole
+#: log for them and answers with nothing when that takes longer, each time anew.
+_FETCH_WAIT_MS = 10_000
 
 
 @dataclass
@@ -83,7 +86,8 @@ def _compared(found: dict[int, _Partition], manifest: Manifest) -> Counted:
 def _messages(manifest: Manifest, settings: Settings) -> Generator[Message]:
     """Yield all messages of the topic. Raises ReadBackError.
 
-    The end is where the broker says that a fetch has reached it, since not every broker's ListOffsets tells it right.
+    The end is where the last fetch said that it is, since not every broker's ListOffsets tells it right; or, behind a
+    transaction, where librdkafka says that it has been reached. For that the broker lets it wait.
     """
     topic = manifest.topic or ""
     config = {
@@ -94,13 +98,13 @@ def _messages(manifest: Manifest, settings: Settings) -> Generator[Message]:
         "auto.offset.reset": "earliest",
         "isolation.level": "read_committed",
         "session.timeout.ms": 6000,
-        "fetch.wait.max.ms": 50,
+        "fetch.wait.max.ms": _FETCH_WAIT_MS,
     }
     try:
         with closing(Consumer(config)) as consumer:
             partitions = list(consumer.list_topics(topic, timeout=_METADATA_TIMEOUT_S).topics[topic].partitions)
             consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
-            unfinished = set(partitions)
+            unfinished, read_to = set(partitions), dict.fromkeys(partitions, 0)
             heard_at = time.monotonic()
             while unfinished:
                 # It waits out its timeout unless the batch gets full, and the last one does not.
@@ -112,10 +116,18 @@ def _messages(manifest: Manifest, settings: Settings) -> Generator[Message]:
                 for message in messages:
                     error = message.error()
                     if error is None:
+                        read_to[message.partition() or 0] = (message.offset() or 0) + 1
                         yield message
                     elif error.code() == KafkaError._PARTITION_EOF:
                         unfinished.discard(message.partition() or 0)  # Only a message that was not sent yet has None.
                     else:
                         raise KafkaException(error)
+                unfinished -= {each for each in unfinished if read_to[each] == _end(consumer, topic, each)}
     except KafkaException as error:
         raise ReadBackError(f"topic {topic} cannot be read: {error.args[0].str()}") from error
+
+
+def _end(consumer: Consumer, topic: str, partition: int) -> int:
+    """Return where the partition ended when it was last fetched; negative if it has not been yet."""
+    _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
+    return int(end)

@@ -16,8 +16,12 @@ from include.exceptions import DataEmulatorConfigError, EmulationDataError, Stor
 from include.wire.manifest import Manifest, ManifestPartition
 
 _METADATA_TIMEOUT_S = 15.0
-#: How long nothing new may come before it is given up. Another emulation's open transaction hides what follows it.
+#: How long a partition's next record may take to come.
 _SILENCE_S = 60.0
+#: How long a broker may take to find the next records, in milliseconds; librdkafka's default is 500. A broker that
+#: looks through the whole log for them (Tansu does) and is out of time answers with nothing, each time anew. It does
+#: not hold up what is there: only at a log's end does the broker wait that long, and the manifest's ends before that.
+_FETCH_WAIT_MS = 20_000
 _CONSUME_BATCH = 1000
 #: What librdkafka may fetch ahead, for each partition.
 _QUEUED_KIB = 16 * 1024
@@ -29,7 +33,10 @@ _LIBRARY_LOG.setLevel(logging.CRITICAL)
 
 
 class _Progress:
-    """How far a partition has been read, and what was found there."""
+    """How far a partition has been read, and what was found there.
+
+    ``ends_at`` is the offset at which the broker last said that the committed records end.
+    """
 
     def __init__(self, stated: ManifestPartition, source: str) -> None:
         self.stated = stated
@@ -37,6 +44,7 @@ class _Progress:
         self.records = 0
         self.bytes = 0
         self.next_offset = stated.first_offset
+        self.ends_at: int | None = None
 
     @property
     def is_done(self) -> bool:
@@ -89,27 +97,25 @@ class PartitionReader:
             )
             heard_at = time.monotonic()
             while unfinished:
-                messages = consumer.consume(_CONSUME_BATCH, timeout=_CONSUME_TIMEOUT_S)
-                for message in messages:
+                for message in consumer.consume(_CONSUME_BATCH, timeout=_CONSUME_TIMEOUT_S):
                     progress = reading[message.partition() or 0]
-                    error = message.error()
-                    if error is not None:
-                        self._take_error(error, progress)
-                    offset = message.offset() or 0
-                    if offset >= progress.stated.next_offset:
-                        # A record, or the end: behind the manifest's offsets, whatever became of the last of them.
-                        self._finish(consumer, progress, unfinished)
-                    if error is not None or offset >= progress.stated.next_offset:
-                        continue
-                    heard_at = time.monotonic()
-                    value = message.value() or b""
-                    if (text := self._own(value)) is not None:
-                        progress.records += 1
-                        progress.bytes += len(value)
-                        yield Row(progress.source, offset, None, text)
-                    progress.next_offset = offset + 1
                     if progress.is_done:
-                        self._finish(consumer, progress, unfinished)
+                        continue  # fetched before the partition was paused
+                    if (error := message.error()) is not None:
+                        self._take_error(error, message.offset(), progress)
+                    else:
+                        heard_at = time.monotonic()
+                        offset, value = message.offset() or 0, message.value() or b""
+                        progress.next_offset = offset + 1
+                        # The last of the manifest's offsets may have no record any more: then a later one ends it.
+                        if offset < progress.stated.next_offset and (text := self._own(value)) is not None:
+                            progress.records += 1
+                            progress.bytes += len(value)
+                            yield Row(progress.source, offset, None, text)
+                    if progress.is_done:
+                        progress.check()
+                        unfinished.discard(progress.stated.partition)
+                        consumer.pause([TopicPartition(topic, progress.stated.partition)])
                 if time.monotonic() > heard_at + _SILENCE_S:
                     self._give_up(consumer, topic, reading[min(unfinished)])
         except KafkaException as error:
@@ -123,7 +129,7 @@ class PartitionReader:
         config = {
             "group.id": f"bronze-{uuid.uuid4()}",  # librdkafka wants one; no group is joined
             "queued.max.messages.kbytes": _QUEUED_KIB,
-            "fetch.wait.max.ms": 50,
+            "fetch.wait.max.ms": _FETCH_WAIT_MS,
             **self._config,
             "enable.auto.commit": False,
             "enable.partition.eof": True,
@@ -174,32 +180,34 @@ class PartitionReader:
             return text if csv_fields(text)[:1] == [emulation_id] else None
         return text if json_emulation_id(text) == emulation_id else None
 
-    def _take_error(self, error: KafkaError, progress: _Progress) -> None:
+    def _take_error(self, error: KafkaError, offset: int | None, progress: _Progress) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             raise EmulationDataError(
                 f"{progress.source}: offset {progress.next_offset} is not there (any more), the manifest says "
                 f"{progress.stated.records:,} records between offsets {progress.stated.first_offset} and "
                 f"{progress.stated.next_offset}"
             )
-        if error.code() != KafkaError._PARTITION_EOF:
+        if error.code() == KafkaError._PARTITION_EOF:
+            progress.ends_at = offset or 0
+            progress.next_offset = max(progress.next_offset, progress.ends_at)
+        else:
             self._remember(error)  # librdkafka goes on by itself; if nothing comes of it, the silence ends it
 
-    def _finish(self, consumer: Consumer, progress: _Progress, unfinished: set[int]) -> None:
-        partition = progress.stated.partition
-        if partition in unfinished:
-            unfinished.discard(partition)
-            progress.check()
-            consumer.pause([TopicPartition(self._manifest.topic or "", partition)])
-
     def _give_up(self, consumer: Consumer, topic: str, progress: _Progress) -> None:
-        """Tell a log that ends too early from a broker that is away or holds records back."""
-        _, end = consumer.get_watermark_offsets(TopicPartition(topic, progress.stated.partition), cached=True)
-        if 0 <= end < progress.stated.next_offset:
+        """Tell a log that ends too early from an open transaction, and from a broker that does not answer."""
+        stated = progress.stated
+        _, end = consumer.get_watermark_offsets(TopicPartition(topic, stated.partition), cached=True)
+        if 0 <= end < stated.next_offset:
             raise EmulationDataError(
-                f"{progress.source}: it ends at offset {end}, the manifest says {progress.stated.next_offset}; "
-                f"{progress.records:,} records found of {progress.stated.records:,}"
+                f"{progress.source}: it ends at offset {end}, the manifest says {stated.next_offset}; "
+                f"{progress.records:,} records found of {stated.records:,}"
+            )
+        if progress.ends_at is not None:
+            raise StorageUnavailableError(
+                f"{progress.source}: its committed records end at offset {progress.ends_at}, the manifest says "
+                f"{stated.next_offset}: a transaction is open there"
             )
         raise StorageUnavailableError(
-            f"{progress.source}: nothing came for {_SILENCE_S:g} s at offset {progress.next_offset} of "
-            f"{progress.stated.next_offset}{self._last_error or '; a transaction may be open there'}"
+            f"{progress.source}: the broker sent nothing for {_SILENCE_S:g} s at offset {progress.next_offset} of "
+            f"{stated.next_offset}{self._last_error}"
         )

@@ -1,5 +1,6 @@
 """The service and the whole stack, each started once a session, by what users start them with."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from data_emulator.stack.stack import Addresses, Stack, project_dir
 from data_emulator.stack.tansu import Tansu
 from tests.integration.disturbing import CONNECTION, Run, is_over, wait_until
 from tests.integration.door import Door, door_to
+from tests.integration.slow_broker import SlowBroker, SlowStore
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +48,32 @@ def service(supervisor: Supervisor, s3_store: SeaweedFS, kafka_broker: Tansu, ru
     )
     service.start()
     return service
+
+
+@pytest.fixture
+def bronze_connections(s3_store: SeaweedFS, kafka_broker: Tansu, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connections of Airflow that bronze reads, to `s3_store` and `kafka_broker`."""
+    s3 = {
+        "conn_type": "aws",
+        "login": s3_store.access_key_id,
+        "password": s3_store.secret_access_key,
+        "extra": {"endpoint_url": s3_store.endpoint, "region_name": s3_store.region},
+    }
+    kafka = {"conn_type": "kafka", "extra": {"bootstrap.servers": kafka_broker.bootstrap_servers}}
+    monkeypatch.setenv("AIRFLOW_CONN_DATA_EMULATOR_S3", json.dumps(s3))
+    monkeypatch.setenv("AIRFLOW_CONN_DATA_EMULATOR_KAFKA", json.dumps(kafka))
+
+
+@pytest.fixture(scope="session")
+def slow_broker(supervisor: Supervisor, s3_store: SeaweedFS, run_dir: Path) -> Iterator[SlowBroker]:
+    """A broker of its own, which can be made as slow as one with a large log."""
+    with SlowStore(s3_store) as store:
+        with PortReservation(Tansu.PORT_COUNT) as reservation:
+            ports = reservation.ports
+        broker = SlowBroker(supervisor, store, work_dir=run_dir, log_path=run_dir / "logs" / "slow.log", port=ports[0])
+        broker.start()
+        yield broker
+        broker.kill()
 
 
 def project_with_test_dags(project: Path) -> Path:

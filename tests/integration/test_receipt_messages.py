@@ -22,6 +22,7 @@ from data_emulator.stack.tansu import Tansu
 from data_emulator.wire import Manifest
 from tests.data_emulator.schema_registry import FakeSchemaRegistry
 from tests.integration.receipts import SCHEMA, Record, avro_value, csv_line, differences, json_line, manifest, records
+from tests.integration.slow_broker import SlowBroker
 
 pytestmark = pytest.mark.integration
 
@@ -134,6 +135,20 @@ def test_a_damaged_message_is_found(kafka_broker: Tansu, settings: Settings, top
     (found,) = differences(manifest(emulation_id, format_type, topic=topic), settings)
     start = f"partition 2: 1 messages with this emulation's id are no {format_type} records; offset 0: "
     assert found.startswith(start + said)
+
+
+def test_a_broker_that_takes_long_to_find_messages_is_read_to_the_end(
+    slow_broker: SlowBroker, settings: Settings
+) -> None:
+    topic = f"slow-{uuid.uuid4()}"
+    admin = AdminClient({"bootstrap.servers": slow_broker.bootstrap_servers})
+    admin.create_topics([NewTopic(topic, num_partitions=3, replication_factor=1)])[topic].result(30)
+    stated = write_messages(slow_broker, topic, "json")
+    with slow_broker.being_slow():
+        counted = count_messages(
+            stated, settings.model_copy(update={"kafka_bootstrap_servers": slow_broker.bootstrap_servers})
+        )
+    assert list(compare(stated, counted)) == []
 
 
 def test_what_cannot_be_read_is_an_error_and_no_count(
