@@ -89,7 +89,7 @@ def assert_they_agree(value: Any, good: bool) -> None:
 def test_the_file_is_what_the_command_prints() -> None:
     command = [sys.executable, "-m", "include.domain_list", "--schema"]
     printed = subprocess.run(command, cwd=FILE.parents[1], capture_output=True, text=True, check=True).stdout
-    assert FILE.read_text() == printed, "make docs/emulation_domains.schema.json anew: see CONTRIBUTING.md"
+    assert FILE.read_text() == printed, "generate it anew, as docs/airflow.md says"
 
 
 def test_it_is_a_schema() -> None:

@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, Param
 from airflow.sdk.definitions.taskgroup import MappedTaskGroup
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from requests_mock.mocker import Mocker
 
 from include import emulations
 from include.emulations import domains_of_run, emulation_group, form_params, sum_up
 from include.exceptions import AirflowUnavailableError, DataEmulatorConfigError
+from include.operators.start_emulator import StartEmulatorOperator
+from include.operators.status_emulation import StatusEmulationOperator
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -125,6 +128,22 @@ class TestDomainsOfRun:
         assert self.labels(["a"]) == ["a"]
         with pytest.raises(DataEmulatorConfigError, match="has no data interval"):
             self.labels(["a", {"emulation_domain": "b", "window": "data_interval"}])
+
+
+@pytest.mark.usefixtures("run")
+def test_an_entry_is_started_and_waited_for_at_the_service_that_it_names(
+    make_context: Any, requests_mock: Mocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_B", '{"conn_type": "data_emulator", "host": "b", "schema": "http"}')
+    requests_mock.post("http://b/emulator/", status_code=201, json={"id": "e1"})
+    (entry,) = domains_of_run([{"emulation_domain": "transaction", "data_emulator_conn_id": "b"}], with_form=False)
+    start = StartEmulatorOperator(task_id="start", arguments=entry)
+    wait = StatusEmulationOperator(task_id="wait", arguments=entry, emulation_id="e1", deferrable=True)
+    assert start.execute(make_context()) == "e1"
+    with pytest.raises(TaskDeferred) as deferred:
+        wait.execute(make_context())
+    _, arguments = deferred.value.trigger.serialize()
+    assert arguments["data_emulator_conn_id"] == "b"
 
 
 def test_what_happened_is_summed_up_by_the_groups_own_tasks(run: dict[str, Any]) -> None:
