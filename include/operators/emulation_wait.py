@@ -190,7 +190,7 @@ class EmulationWaitOperator(EmulationOperator):
         if event["outcome"] == "refused":
             from include.wire.answer import request_error
 
-            asked = f"Status of emulation {self.name_of(emulation_id)}: the service"
+            asked = f"the status of emulation {self.name_of(emulation_id)}"
             raise request_error(asked, event["http_status"], event["detail"])
         if event["outcome"] == "misconfigured":
             raise DataEmulatorConfigError(event["problem"])
