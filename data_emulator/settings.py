@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from ipaddress import ip_address
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from data_emulator.domains.fraud import MAX_FRAUD_SHARE
@@ -17,7 +18,9 @@ from data_emulator.errors import ConfigurationError
 class Settings(BaseSettings):
     """What can be set. Secrets are `SecretStr`: they print as asterisks, wherever they go."""
 
-    model_config = SettingsConfigDict(env_prefix="DATA_EMULATOR_", env_ignore_empty=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="DATA_EMULATOR_", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+    )
 
     host: Annotated[str, Field(description="address to listen on; anything but loopback needs a token")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
@@ -70,6 +73,14 @@ class Settings(BaseSettings):
     ] = 4096
     max_body_bytes: Annotated[int, Field(ge=1024, description="10,000 ids have 400 kB")] = 1_048_576
     max_wait_s: Annotated[float, Field(ge=0, description="longest long poll that is granted")] = 60.0
+
+    @field_validator("token")
+    @classmethod
+    def _is_a_header(cls, token: SecretStr | None) -> SecretStr | None:
+        """Refuse a token that no request could carry: a line end at its end comes easily with a mounted secret."""
+        if token is not None and not re.fullmatch(r"[\x21-\x7e]+", token.get_secret_value()):
+            raise ValueError("must be of visible ASCII characters, without blanks and line ends")
+        return token
 
     def check_exposure(self) -> None:
         """Refuse to serve beyond loopback in the open.

@@ -72,7 +72,7 @@ class Stack:
     def __init__(
         self, run_dir: Path, *, with_airflow: bool, guarded: bool, scheduled: bool, project: Path | None = None
     ) -> None:
-        self._run_dir = run_dir
+        self.run_dir = run_dir
         self._project_dir = project or project_dir()
         self._with_airflow = with_airflow
         self._guarded = guarded
@@ -102,28 +102,26 @@ class Stack:
             self._supervisor.stop_all()
 
     def _start(self, say: Callable[[str], None]) -> Addresses:
-        self._run_dir.mkdir(parents=True, exist_ok=True)
-        self._supervisor = supervisor = Supervisor(processes_path(self._run_dir), guarded=self._guarded)
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        self._supervisor = supervisor = Supervisor(processes_path(self.run_dir), guarded=self._guarded)
         ports = self._choose_ports()
-        log_dir = self._run_dir / "logs"
+        log_dir = self.run_dir / "logs"
         store = SeaweedFS(
             supervisor,
-            data_dir=self._run_dir / "seaweedfs",
+            data_dir=self.run_dir / "seaweedfs",
             log_path=log_dir / "seaweedfs.log",
             ports=ports[: SeaweedFS.PORT_COUNT],
-            credentials=Credentials.kept_in(self._run_dir / "s3-credentials.json"),
+            credentials=Credentials.kept_in(self.run_dir / "s3-credentials.json"),
             buckets=[LOG_BUCKET],
         )
         broker_port, service_port, airflow_port = ports[SeaweedFS.PORT_COUNT :]
-        broker = Tansu(
-            supervisor, store=store, work_dir=self._run_dir, log_path=log_dir / "tansu.log", port=broker_port
-        )
+        broker = Tansu(supervisor, store=store, work_dir=self.run_dir, log_path=log_dir / "tansu.log", port=broker_port)
         self.service = service = Service(
             supervisor,
             store=store,
             bootstrap_servers=broker.bootstrap_servers,
             delivery="at-least-once",  # of the embedded broker no more can be promised: see docs/adr/0003
-            data_dir=self._run_dir / "service",
+            data_dir=self.run_dir / "service",
             log_path=log_dir / "service.log",
             port=service_port,
         )
@@ -133,7 +131,7 @@ class Stack:
             self.airflow = airflow = Airflow(
                 supervisor,
                 project_dir=self._project_dir,
-                home=self._run_dir / "airflow",
+                home=self.run_dir / "airflow",
                 log_dir=log_dir,
                 port=airflow_port,
                 scheduled=self._scheduled,
@@ -142,17 +140,17 @@ class Stack:
         _run_together(jobs, supervisor)
         self.addresses = addresses = Addresses(
             s3_endpoint=store.endpoint,
-            s3_credentials_path=str(self._run_dir / "s3-credentials.json"),
+            s3_credentials_path=str(self.run_dir / "s3-credentials.json"),
             kafka_bootstrap_servers=broker.bootstrap_servers,
             service_url=service.url,
             airflow_url=airflow.url if airflow else None,
         )
-        _addresses_path(self._run_dir).write_text(json.dumps(asdict(addresses), indent=2) + "\n")
+        _addresses_path(self.run_dir).write_text(json.dumps(asdict(addresses), indent=2) + "\n")
         return addresses
 
     def _choose_ports(self) -> Sequence[int]:
         """Return free ports: those of the last time where they still are, so that addresses last."""
-        path = self._run_dir / "ports.json"
+        path = self.run_dir / "ports.json"
         wanted = json.loads(path.read_text()) if path.exists() else []
         with PortReservation(_PORTS, wanted) as reservation:
             path.write_text(json.dumps(reservation.ports) + "\n")

@@ -77,7 +77,10 @@ class StatusOfMany:
         self._waited_since = {each: self._waited_since.get(each, now) for each in poll_intervals_s}
         due, next_due_s = self._due(now)
         if due:
-            return _look_of(await asyncio.gather(*self._requests(due, 0, minimal=False)))
+            look = _look_of(await asyncio.gather(*self._requests(due, 0, minimal=False)))
+            if missing := set(due) - look.found.keys():
+                raise DataEmulatorAnswerError(f"The status of many leaves {len(missing)} of {len(due)} emulations out")
+            return look
         wait_s = max(1, min(LONG_POLL_S, math.ceil(next_due_s)))
         answers = await _first_of(self._requests(list(poll_intervals_s), wait_s, minimal=True), joined)
         look = _look_of(answers)

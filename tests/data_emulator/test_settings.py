@@ -60,6 +60,14 @@ def test_a_value_out_of_bounds_is_refused_by_name(monkeypatch: pytest.MonkeyPatc
     assert [error["loc"] for error in caught.value.errors()] == [(name.lower(),)]
 
 
+@pytest.mark.parametrize("token", [f"{SECRET}\n", f" {SECRET}", f"{SECRET} x", f"{SECRET}\r\nX: y", f"{SECRET}é"])
+def test_a_token_that_no_header_can_carry_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    monkeypatch.setenv("DATA_EMULATOR_TOKEN", token)
+    with pytest.raises(ValidationError, match="token\n  Value error, must be of visible ASCII characters") as caught:
+        Settings()
+    assert SECRET not in str(caught.value)
+
+
 def test_no_secret_is_shown() -> None:
     settings = Settings(
         token=SecretStr(SECRET),

@@ -297,10 +297,15 @@ async def test_a_wait_that_meets_it_for_a_while_completes(mode: Mode, connect: A
     assert payload["status"]["state"] == "completed"
 
 
-@pytest.mark.parametrize("name", [*list(WRONG)[list(WRONG).index("an empty body") :]])
-async def test_a_server_that_is_wrong_only_of_many_is_asked_for_each(name: str, connect: Any) -> None:
-    mode = WRONG[name]
+WRONG_OF_MANY = {
+    **dict(list(WRONG.items())[list(WRONG).index("an empty body") :]),
+    "nothing of any": plain(answer(b'{"emulations": [], "not_found": []}')),
+    "of others": plain(answer(b'{"emulations": [{"id": "e2", "status": "completed"}], "not_found": ["e3"]}')),
+}
 
+
+@pytest.mark.parametrize("mode", WRONG_OF_MANY.values(), ids=WRONG_OF_MANY)
+async def test_a_server_that_is_wrong_only_of_many_is_asked_for_each(mode: Mode, connect: Any) -> None:
     def mode_of(head: bytes) -> Mode:
         return mode if b"POST /emulator/status" in head else plain(answer())
 

@@ -9,7 +9,7 @@ import pytest
 
 from include.triggers import status_sources
 from include.triggers.status_sources import StatusOfMany
-from include.wire.status import Statuses
+from include.wire.status import EmulationState, EmulationStatus, Statuses
 
 
 class Clock:
@@ -36,7 +36,8 @@ class Client:
             self.clock.now += wait_s
         else:
             self.progress.append((self.clock.now - 1000.0, len(ids)))
-        return Statuses({}, (), waited=minimal)
+        running = {each: EmulationStatus(each, EmulationState.PROCESSING) for each in ids}
+        return Statuses({} if minimal else running, (), waited=minimal)
 
 
 @pytest.fixture
