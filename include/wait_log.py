@@ -33,7 +33,7 @@ class WaitLog:
         self.last_error: str | None = None
 
     def failed(self, error: Exception) -> None:
-        """A look failed in passing."""
+        """A look failed; it will be retried."""
         if self.last_error is None:
             self._log.warning("Still waiting for emulation %s, although: %s", self._name, error or type(error).__name__)
         self.last_error = str(error) or type(error).__name__

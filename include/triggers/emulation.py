@@ -24,7 +24,7 @@ FIRST_EVENT_AFTER_S = 7.0
 class EmulationTrigger(BaseTrigger):
     """Wait for an emulation, together with all other triggers of the connection (:mod:`include.triggers.shared_wait`).
 
-    Passing failures are ridden out until the deadline. Fires one event, a dictionary with ``emulation_id`` and
+    Transient failures are retried until the deadline. Fires one event, a dictionary with ``emulation_id`` and
     ``outcome``:
 
     - ``ended``: the emulation is over; ``status`` is its ``EmulationStatus`` as a dictionary
