@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.sdk import PartitionedAssetTimetable, dag, get_current_context, task
 
-from include.assets import EMULATIONS
+from include.assets import EMULATIONS_BY_DOMAIN
 from include.receipt import Receipt
 
 DOCS = """
@@ -36,7 +36,7 @@ it ingests what was missed.
 
 @dag(
     dag_id="bronze_ingest_dag",
-    schedule=PartitionedAssetTimetable(assets=EMULATIONS),
+    schedule=PartitionedAssetTimetable(assets=EMULATIONS_BY_DOMAIN),
     start_date=datetime(2025, 1, 1, tzinfo=UTC),
     tags=["data-emulator", "lakehouse-lab"],
     default_args={
@@ -50,7 +50,7 @@ it ingests what was missed.
 def bronze_ingest_dag() -> None:
     """Wire the tasks; what they need is imported when they run."""
 
-    @task(inlets=[EMULATIONS])
+    @task(inlets=[EMULATIONS_BY_DOMAIN])
     def get_receipts() -> list[dict[str, Any]]:
         """Collect the receipts of all emulations that this run is for."""
         from include.bronze.run import bronze_bucket, receipts_of_run

@@ -16,7 +16,7 @@ from typing import Any
 from airflow.sdk import Param, TaskGroup, chain, get_current_context, task, task_group
 from airflow.sdk.exceptions import AirflowFailException
 
-from include.assets import EMULATIONS
+from include.assets import EMULATIONS, EMULATIONS_BY_DOMAIN
 from include.defaults import DEFAULT_CONN_NAME
 from include.operators.emulation import FAILURE_KEY
 from include.operators.emulation_wait import RECEIPT_KEY
@@ -99,7 +99,7 @@ def emulation_group(
             wait = StatusEmulationOperator(
                 task_id="wait",
                 prev_task_id="start",
-                outlets=[EMULATIONS],
+                outlets=[EMULATIONS, EMULATIONS_BY_DOMAIN],
                 priority_weight=_WAIT_WEIGHT,
                 deferrable=True,
                 **common,

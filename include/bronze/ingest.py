@@ -1,4 +1,4 @@
-"""Ingesting one emulation: its manifest's data is read back, checked, and put into bronze whole or not at all."""
+"""Ingest one emulation: read its manifest's data, check it, and put it into bronze whole or not at all."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ _FORMATS = {"s3": ("json", "csv", "parquet"), "kafka": ("json", "csv")}
 
 
 def ingest(receipt: Receipt, bucket: str) -> dict[str, Any]:
-    """Ingest the emulation of a receipt. Again and again is as good as once: its table has one name.
+    """Ingest the emulation of a receipt. Ingesting it again replaces its table.
 
     :param bucket: of the bronze tables
-    :return: what the table is: ``emulation_id``, ``domain``, ``rows``, ``bytes`` of the file and ``place``, its URL
+    :return: of the table: ``emulation_id``, ``domain``, ``rows``, ``bytes`` of the file and ``place``, its URL
     :raises ReceiptError: when the receipt and the manifest do not agree, or there is no manifest
     :raises EmulationDataError: when the data is not what the manifest says; nothing is in bronze then
     :raises DataEmulatorConfigError: when a connection cannot be used, or the format cannot be ingested
+    :raises AirflowUnavailableError: when a connection cannot be read just now
     :raises StorageUnavailableError: when the store or broker cannot be read or written just now
     :raises DataEmulatorError: as :meth:`DataEmulatorHook.get_manifest` does
     """
@@ -70,10 +71,11 @@ def ingest(receipt: Receipt, bucket: str) -> dict[str, Any]:
 
 
 def is_ingested(receipt: Receipt, bucket: str) -> bool:
-    """Whether bronze has the table of a receipt's emulation.
+    """Tell whether bronze has the table of a receipt's emulation.
 
     :raises DataEmulatorConfigError: when the connection cannot be used
-    :raises StorageUnavailableError: when the store cannot be asked just now
+    :raises AirflowUnavailableError: when the connection cannot be read just now
+    :raises StorageUnavailableError: when the store cannot be read just now
     """
     connection = s3_connection()
     key = table_key(receipt)
@@ -87,12 +89,12 @@ def is_ingested(receipt: Receipt, bucket: str) -> bool:
 
 
 def table_key(receipt: Receipt) -> str:
-    """The key of an emulation's table: always the same, so that another try replaces it."""
+    """Return the key of an emulation's table. It is always the same, so that a retry replaces the table."""
     return f"{quote(receipt.domain, safe='')}/emulation_id={quote(receipt.id, safe='')}/part-00000.parquet"
 
 
 def check_agreement(receipt: Receipt, manifest: Manifest) -> None:
-    """Compare receipt and manifest, and the manifest with its own totals.
+    """Check that receipt and manifest agree, and the manifest's parts with its totals.
 
     :raises ReceiptError: naming each field in which they differ
     :raises EmulationDataError: when the emulation did not complete, or the manifest's parts do not make its totals
@@ -117,8 +119,8 @@ def check_agreement(receipt: Receipt, manifest: Manifest) -> None:
         )
     if manifest.format_type not in _FORMATS.get(manifest.sink, ()):
         raise DataEmulatorConfigError(
-            f"Emulation {receipt.id} is {manifest.format_type} in {manifest.sink}, which cannot be ingested; what can "
-            "is " + " and ".join(f"{', '.join(formats)} in {sink}" for sink, formats in _FORMATS.items())
+            f"Emulation {receipt.id} is {manifest.format_type} in {manifest.sink}, which cannot be ingested; bronze "
+            "takes " + " and ".join(f"{', '.join(formats)} in {sink}" for sink, formats in _FORMATS.items())
         )
 
 

@@ -1,4 +1,4 @@
-"""The lines of an object, decompressed as a stream: memory does not grow with the object."""
+"""Decompress an object and split it into lines, as a stream: memory does not grow with the object."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
-#: What an object's name ends in, and how it is compressed then; otherwise it is not.
+#: Compression by the end of an object's name.
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 _CHUNK_BYTES = 1 << 20
 
 
 class _Chunks(io.RawIOBase):
-    """A file to read from, made of chunks."""
+    """A readable file over an iterator of chunks."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
@@ -31,7 +31,7 @@ class _Chunks(io.RawIOBase):
 
 
 def decompressed(key: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The content of an object, whose name says how it is compressed.
+    """Yield the decompressed content of an object, whose name says how it is compressed.
 
     :raises OSError: when it cannot be decompressed
     """
@@ -45,7 +45,7 @@ def decompressed(key: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    """The lines without their ends.
+    """Yield the lines without their ends.
 
     :raises UnicodeDecodeError: when one is not UTF-8
     """
@@ -64,7 +64,7 @@ def lines(chunks: Iterable[bytes]) -> Iterator[str]:
 
 
 def csv_rows(plain: Iterable[str]) -> Iterator[str]:
-    """The rows of a CSV object: lines, of which those that break within quotes belong together.
+    """Yield the rows of a CSV object: a line, or several when a quoted value has line ends.
 
     A quote within a value is doubled (RFC 4180), so a row is whole when it has an even number of them.
     """

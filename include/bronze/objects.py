@@ -1,4 +1,4 @@
-"""The records of the objects that a manifest lists: each object read once, as a stream, and checked on the way."""
+"""Read the objects that a manifest lists: each once, as a stream, and checked on the way."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _BATCH_ROWS = 16_384
 class ObjectReader:
     """Reads the objects of a manifest, and no others.
 
-    Every method raises EmulationDataError, which names the object, for one that is missing, or whose size, SHA-256 or
-    number of records is not the manifest's, or that holds what is no record of this emulation; StorageUnavailableError
-    when the store cannot be read just now; and DataEmulatorConfigError when it refuses.
+    Every method raises EmulationDataError, which names the object, for one that is missing, whose size, SHA-256 or
+    number of records is not the manifest's, or that holds anything but records of this emulation;
+    StorageUnavailableError when the store cannot be read just now; and DataEmulatorConfigError when it refuses.
     """
 
     def __init__(self, connection: S3Connection, manifest: Manifest) -> None:
@@ -38,14 +38,14 @@ class ObjectReader:
         self._store = open_bucket(connection, manifest.bucket or "")
 
     def rows(self) -> Iterator[Row]:
-        """The records of JSON and CSV objects, in the manifest's order."""
+        """Yield the records of JSON and CSV objects, in the manifest's order."""
         for stated in self._manifest.objects:
             yield from self._rows(stated)
 
     def batches(self, folder: Path) -> Iterator[tuple[str, int, pa.RecordBatch]]:
-        """The records of Parquet objects: for each batch its object, the place of its first record, and the columns.
+        """Yield the records of Parquet objects in batches: object, position of the first record, columns.
 
-        :param folder: where one object at a time is kept, as Parquet is read from its end
+        :param folder: for a copy of one object at a time, as Parquet is read from its end
         """
         for stated in self._manifest.objects:
             yield from self._batches(stated, folder / "object.parquet")
@@ -64,7 +64,7 @@ class ObjectReader:
                     header, names = record, csv_fields(record)
                     continue
                 if self._emulation_id(record, names) != self._manifest.emulation_id:
-                    content.finish()  # What the checksum tells comes first: it says more.
+                    content.finish()  # A wrong checksum explains more.
                     raise EmulationDataError(
                         f"{source}: record {count} is no {self._manifest.format_type} record of emulation "
                         f"{self._manifest.emulation_id}"
@@ -113,7 +113,7 @@ class ObjectReader:
 
 
 class _Content:
-    """The bytes of one object, counted and digested while they are read."""
+    """The content of one object, counted and hashed while it is read."""
 
     def __init__(self, connection: S3Connection, store: S3Store, stated: ManifestObject, source: str) -> None:
         self._connection = connection
@@ -125,7 +125,7 @@ class _Content:
         self._unread: Iterator[Any] = iter(())
 
     def chunks(self) -> Iterator[bytes]:
-        """The chunks from the object's beginning."""
+        """Yield the object from its start."""
         try:
             found = obstore.get(self._store, self._stated.key)
             size = found.meta["size"]
@@ -137,7 +137,7 @@ class _Content:
             yield chunk
 
     def finish(self) -> None:
-        """Read what is left, and compare size and checksum."""
+        """Read the rest, and check size and checksum."""
         while self._next() is not None:
             pass
         _check(self._source, "bytes", self._bytes, self._stated.bytes)

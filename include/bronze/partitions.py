@@ -1,4 +1,4 @@
-"""The records of the partitions that a manifest lists: read between its offsets, only those of this emulation."""
+"""Read the partitions that a manifest lists: between its offsets, the records of its emulation."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _CONSUME_BATCH = 1000
 _QUEUED_KIB = 16 * 1024
 _CONSUME_TIMEOUT_S = 0.2
 
-# The client's own complaints reach us as errors; on standard error they would flood the task's log.
+# librdkafka's errors come by error_cb and as messages; on standard error they would flood the task's log.
 _LIBRARY_LOG = logging.getLogger(__name__ + ".librdkafka")
 _LIBRARY_LOG.setLevel(logging.CRITICAL)
 
 
 class _Progress:
-    """How far a partition has been read, and what was found there.
+    """What has been read of a partition.
 
     ``ends_at`` is the offset at which the broker last said that the committed records end.
     """
@@ -61,10 +61,10 @@ class _Progress:
 
 
 class PartitionReader:
-    """Reads the partitions of a manifest, from their first offset up to, not including, the next one.
+    """Reads the partitions of a manifest, from ``first_offset`` up to, not including, ``next_offset``.
 
-    Only records of committed transactions are read, and of those only the ones whose envelope names this emulation:
-    others may lie in between. No offsets are committed, so nobody else's reading is touched.
+    It gives the committed records whose envelope names this emulation; those of others may lie in between. It commits
+    no offsets, so no other consumer is affected.
 
     :param config: librdkafka's properties, of which those that decide what is read are set here
     :param conn_id: the connection they are from, named in errors
@@ -77,7 +77,7 @@ class PartitionReader:
         self._last_error = ""
 
     def rows(self) -> Iterator[Row]:
-        """The records, those of a partition in its order.
+        """Yield the records, those of one partition in their order.
 
         :raises EmulationDataError: naming the topic or partition that is missing, no longer has these offsets, ends
             before them, or has other numbers of records or bytes than the manifest says
@@ -168,7 +168,7 @@ class PartitionReader:
             )
 
     def _own(self, value: bytes) -> str | None:
-        """The text of a record of this emulation; those of others are not parsed."""
+        """Return the text of a record of this emulation, None for any other message."""
         emulation_id = self._manifest.emulation_id
         if emulation_id.encode() not in value:
             return None

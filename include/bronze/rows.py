@@ -1,4 +1,4 @@
-"""A record as it came, and whether it is one of the emulation's: for JSON and CSV alike, from S3 and from Kafka."""
+"""One record of JSON or CSV, from S3 or Kafka, and the emulation that it names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Row(NamedTuple):
     """One record.
 
     :param source: the object (``s3://bucket/key``) or partition (``kafka://topic/0``) it was read from
-    :param position: its place there: which record of the object, counted from 0, or its offset
+    :param position: the record's number in the object, counted from 0, or its offset
     :param header: the object's header line, for CSV in S3, else None
     :param record: its text, without the line's end
     """
@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
 
 def json_emulation_id(text: str) -> str | None:
-    """The emulation that a JSON record names; None for what is no record."""
+    """Return the emulation that a JSON record names, None if it is no such record."""
     try:
         record = json.loads(text)
     except ValueError:
@@ -35,7 +35,7 @@ def json_emulation_id(text: str) -> str | None:
 
 
 def csv_fields(text: str) -> list[str]:
-    """The fields of one CSV row, which may have line ends within quotes; no fields for what is no row."""
+    """Return the fields of one CSV row, which may have line ends within quotes; none if it is no row."""
     try:
         rows = list(csv.reader([text]))
     except csv.Error:

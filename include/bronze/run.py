@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowRuntimeError
 
-from include.assets import EMULATIONS
+from include.assets import EMULATIONS_BY_DOMAIN
 from include.bronze.ingest import is_ingested
 from include.exceptions import DataEmulatorConfigError, DataEmulatorError, ReceiptError
 from include.receipt import Receipt
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 BUCKET_VARIABLE = "bronze_bucket"
 DEFAULT_BUCKET = "bronze"
 
-#: How many of the latest events a run that was triggered by hand looks through, which is also as many as are mapped.
+#: How many of the latest events a run triggered by hand looks through. Airflow maps a task over 1,024 at most.
 _MISSED_AT_MOST = 1000
 
 
@@ -39,35 +39,35 @@ def bronze_bucket() -> str:
 
 
 def receipts_of_run(context: Context, bucket: str) -> list[dict[str, Any]]:
-    """The receipts that the running task's run has to ingest, each emulation once.
+    """Return the receipts of the emulations that the running task's run ingests, each once.
 
-    They are those of all events that started the run. A run that was triggered by hand has none: it takes those of the
-    events that started no run, as while the DAG was paused, and whose emulations are not in bronze.
+    They are those of the events that started the run. A run triggered by hand has no events: it takes those that
+    started no run, for example while the DAG was paused, and whose emulations are not in bronze.
 
-    :param context: of the running task, which needs ``inlets=[EMULATIONS]``
+    :param context: of the running task, which needs ``inlets=[EMULATIONS_BY_DOMAIN]``
     :raises DataEmulatorError: when Airflow does not list the events just now, or as :func:`is_ingested` does
     """
-    started_by: list[Any] = list(context["triggering_asset_events"].get(EMULATIONS, ()))
+    started_by: list[Any] = list(context["triggering_asset_events"].get(EMULATIONS_BY_DOMAIN, ()))
     key = context["dag_run"].partition_key
     if started_by:
-        receipts = _once([event.extra for event in started_by])
+        receipts = _unique([event.extra for event in started_by])
         log.info("%s: %d events started this run, of %d emulations", key, len(started_by), len(receipts))
         return receipts
-    missed = _once(_missed(context, key))
+    missed = _unique(_missed(context, key))
     receipts = [each for each in missed if _is_missing(each, bucket)]
     log.info("%s: %d events started no run, %d are not in bronze", key or "All domains", len(missed), len(receipts))
     return receipts
 
 
 def _missed(context: Context, key: str | None) -> Iterable[Any]:
-    """The extras of the latest events from which no run of this DAG came, of one partition or of all."""
+    """Return the extras of the latest events that started no run of this DAG, of one partition or of all."""
     dag_id = context["ti"].dag_id
     try:
-        events = list(context["inlet_events"][EMULATIONS].ascending(False).limit(_MISSED_AT_MOST))
+        events = list(context["inlet_events"][EMULATIONS_BY_DOMAIN].ascending(False).limit(_MISSED_AT_MOST))
     except AirflowRuntimeError as error:
         raise DataEmulatorError(
-            f"Airflow does not list the events of {EMULATIONS.name!r}; it cannot while a run that one of them started "
-            f"is queued: {error}"
+            f"Airflow does not list the events of asset {EMULATIONS_BY_DOMAIN.name!r}; it cannot while a run that one "
+            f"of them started is queued: {error}"
         ) from error
     return [
         event.extra
@@ -78,8 +78,8 @@ def _missed(context: Context, key: str | None) -> Iterable[Any]:
     ]
 
 
-def _once(extras: Iterable[Any]) -> list[dict[str, Any]]:
-    """Each emulation's receipt once, in order. What is no receipt stays: ingesting it says what is wrong with it."""
+def _unique(extras: Iterable[Any]) -> list[dict[str, Any]]:
+    """Return each emulation's receipt once, in order. An invalid one is kept: ingesting it says what is wrong."""
     seen: dict[str, dict[str, Any]] = {}
     for extra in extras:
         receipt = dict(extra or {})
@@ -91,6 +91,6 @@ def _is_missing(extra: Mapping[str, Any], bucket: str) -> bool:
     try:
         receipt = Receipt.from_dict(extra)
     except ReceiptError as error:
-        log.warning("An event of %r is passed over: %s", EMULATIONS.name, error)
+        log.warning("Skipping an event of asset %r: %s", EMULATIONS_BY_DOMAIN.name, error)
         return False
     return not is_ingested(receipt, bucket)

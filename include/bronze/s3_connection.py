@@ -143,7 +143,9 @@ def _as_verify(value: bool | str) -> bool | str:
     return {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value
 
 
-def _is_url(text: str) -> bool:
+def _is_url(text: object) -> bool:
+    if not isinstance(text, str):
+        return False
     try:
         parts = urlsplit(text)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -1,4 +1,4 @@
-"""The S3 store: its client, and what its errors mean."""
+"""The client of the S3 store, and what its errors mean."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
 
 _TIMEOUT = timedelta(seconds=60)
-#: What fails in passing is tried again by obstore for that long, and then by Airflow.
+#: How long obstore retries; after that Airflow does.
 _RETRIES: RetryConfig = {"max_retries": 5, "retry_timeout": timedelta(seconds=20)}
 
-#: What a call of obstore raises when the store, or the way to it, fails.
+#: What obstore raises when the store or the network fails.
 STORE_ERRORS = (BaseError, OSError)
 
 
@@ -62,15 +62,15 @@ def open_bucket(connection: S3Connection, bucket: str) -> S3Store:
 
 
 def is_missing(error: Exception) -> bool:
-    """Whether an error says that the object, or its bucket, is not there."""
+    """Tell whether an error says that the object, or its bucket, does not exist."""
     return isinstance(error, NotFoundError | FileNotFoundError)
 
 
 def store_error(connection: S3Connection, doing: str, error: Exception) -> DataEmulatorError:
-    """The error to raise for one of obstore's.
+    """Return the error to raise for one of obstore's.
 
     :param doing: what was tried, such as ``reading s3://user-profiles/k``
-    :return: DataEmulatorConfigError where another try cannot help, else StorageUnavailableError
+    :return: DataEmulatorConfigError where a retry cannot help, else StorageUnavailableError
     """
     # The first line: the rest is a dump of the client's own source, with its whole configuration.
     reason = str(error).split("\n\nDebug source", 1)[0].strip()

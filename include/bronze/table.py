@@ -15,20 +15,22 @@ from include.exceptions import EmulationDataError
 
 _ROW_GROUP_ROWS: Final = 65_536
 _ROW_GROUP_BYTES: Final = 16 * 2**20
-"""Of text: what a task holds in memory, several times over, until the row group is written."""
+"""Of text. A task holds a row group in memory, several times over, until it is written."""
 
-_WHENCE: Final = [
+_PROVENANCE: Final = [
     pa.field(EMULATION_ID, pa.string(), nullable=False),
     pa.field("source", pa.string(), nullable=False),
     pa.field("position", pa.int64(), nullable=False),
     pa.field("ingested_at", pa.timestamp("us", "UTC"), nullable=False),
 ]
-_TEXT: Final = pa.schema([*_WHENCE, pa.field("header", pa.string()), pa.field("record", pa.string(), nullable=False)])
+_TEXT: Final = pa.schema(
+    [*_PROVENANCE, pa.field("header", pa.string()), pa.field("record", pa.string(), nullable=False)]
+)
 _REPETITIVE: Final = [EMULATION_ID, "source", "ingested_at", "header"]
 
 
 class TableWriter:
-    """Writes the rows of one emulation to a file, which is complete only once it is closed.
+    """Writes the rows of one emulation to a Parquet file, which is complete once it is closed.
 
     :param path: of the new file
     :param ingested_at: the same for all rows
@@ -56,32 +58,32 @@ class TableWriter:
             self._write_text(held)
 
     def write_batch(self, source: str, first_position: int, batch: pa.RecordBatch) -> None:
-        """Write typed records: what they came with stays in its columns, behind those that say whence."""
+        """Write typed records: their own columns, after those that say where each is from."""
         columns = [name for name in batch.schema.names if name != EMULATION_ID]
-        schema = pa.schema([*_WHENCE, *(batch.schema.field(name) for name in columns)])
+        schema = pa.schema([*_PROVENANCE, *(batch.schema.field(name) for name in columns)])
         positions = pa.array(range(first_position, first_position + len(batch)), pa.int64())
         self._write(
             pa.RecordBatch.from_arrays(
-                [*self._whence([source] * len(batch), positions), *(batch.column(name) for name in columns)],
+                [*self._provenance([source] * len(batch), positions), *(batch.column(name) for name in columns)],
                 schema=schema,
             )
         )
 
     def close(self) -> None:
-        """Complete the file; one without rows has the columns of text."""
+        """Complete the file. Without rows it has the columns of text."""
         if self._writer is None:
             self._write_text([])
         self._writer.close()
 
     def _write_text(self, rows: list[Row]) -> None:
         columns = [
-            *self._whence([row.source for row in rows], pa.array([row.position for row in rows], pa.int64())),
+            *self._provenance([row.source for row in rows], pa.array([row.position for row in rows], pa.int64())),
             pa.array([row.header for row in rows], pa.string()),
             pa.array([row.record for row in rows], pa.string()),
         ]
         self._write(pa.RecordBatch.from_arrays(columns, schema=_TEXT))
 
-    def _whence(self, sources: list[str], positions: Any) -> list[Any]:
+    def _provenance(self, sources: list[str], positions: Any) -> list[Any]:
         count = len(sources)
         return [
             pa.repeat(pa.scalar(self._emulation_id, pa.string()), count),
@@ -102,7 +104,7 @@ class TableWriter:
             self._schema = batch.schema
         elif batch.schema != self._schema:
             raise EmulationDataError(
-                f"{batch.column('source')[0]}: its columns are others than those of the objects before"
+                f"{batch.column('source')[0]}: its columns differ from those of the objects before it"
             )
         self.count += len(batch)
         if len(batch):

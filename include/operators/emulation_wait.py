@@ -51,8 +51,8 @@ class EmulationWaitOperator(EmulationOperator):
     """Base of the operators that wait until an emulation is over.
 
     A deferrable task is deferred while it waits, and holds no worker slot. When the emulation has completed the receipt
-    is in the XCom ``receipt``; and if ``include.assets.EMULATIONS`` is among the task's outlets, an asset event carries
-    it.
+    is in the XCom ``receipt``; and the events of ``include.assets.EMULATIONS`` and ``EMULATIONS_BY_DOMAIN``, where they
+    are among the task's outlets, carry it.
 
     :param poll_interval: seconds between two looks; a service that holds its answer (long poll) is not asked so often,
         and tells of the end at once
@@ -241,7 +241,7 @@ class EmulationWaitOperator(EmulationOperator):
 
     def _leave_receipt(self, context: Context, status: EmulationStatus) -> None:
         """Leave the receipt of a completed emulation where others find it."""
-        from include.assets import EMULATIONS, emit
+        from include.assets import emit
         from include.receipt import Receipt
 
         self.receipt = receipt = Receipt.of_status(status, label=self.emulation_label)
@@ -250,8 +250,7 @@ class EmulationWaitOperator(EmulationOperator):
             return
         self.log.info("Receipt: %s", receipt)
         context["ti"].xcom_push(key=RECEIPT_KEY, value=receipt.as_dict())
-        if EMULATIONS in self.outlets:
-            emit(context, receipt)
+        emit(context, receipt, self.outlets)
 
     def _give_up(
         self,

@@ -14,7 +14,7 @@ from airflow.sdk import DAG
 from airflow.sdk.definitions.taskgroup import MappedTaskGroup
 from airflow.sdk.exceptions import ParamValidationError
 
-from include.assets import EMULATIONS
+from include.assets import EMULATIONS, EMULATIONS_BY_DOMAIN
 from include.domain_list import parse_domain_list
 from include.operators.start_emulator import StartEmulatorOperator
 from include.operators.status_emulation import StatusEmulationOperator
@@ -83,7 +83,7 @@ def test_both_are_throttled_by_the_pool_alone_and_waits_come_before_the_starts_o
 
 def test_a_completed_domain_is_told_of_by_the_asset(dag: DAG) -> None:
     assert {task.task_id for task in dag.tasks if task.outlets} == {"emulate.wait"}
-    assert dag.get_task("emulate.wait").outlets == [EMULATIONS]
+    assert dag.get_task("emulate.wait").outlets == [EMULATIONS, EMULATIONS_BY_DOMAIN]
 
 
 def test_what_nobody_waits_for_is_abandoned(dag: DAG) -> None:

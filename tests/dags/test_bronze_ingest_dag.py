@@ -10,7 +10,7 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG, PartitionedAssetTimetable
 
-from include.assets import EMULATIONS
+from include.assets import EMULATIONS, EMULATIONS_BY_DOMAIN
 
 PROJECT = Path(__file__).parents[2]
 
@@ -24,14 +24,14 @@ def dag() -> DAG:
 
 def test_each_partition_of_the_asset_starts_a_run(dag: DAG) -> None:
     assert isinstance(dag.timetable, PartitionedAssetTimetable)
-    assert dag.timetable.asset_condition == EMULATIONS
+    assert dag.timetable.asset_condition == EMULATIONS_BY_DOMAIN
     assert dag.tags == {"data-emulator", "lakehouse-lab"}
 
 
 def test_the_wait_for_an_emulation_makes_the_events() -> None:
     bag = DagBag(PROJECT / "dags" / "all_emulations_dag.py")
     outlets = {task.task_id: task.outlets for task in bag.dags["all_emulations_dag"].tasks if task.outlets}
-    assert outlets == {"emulate.wait": [EMULATIONS]}
+    assert outlets == {"emulate.wait": [EMULATIONS, EMULATIONS_BY_DOMAIN]}
 
 
 def test_one_task_collects_and_one_is_mapped_over_what_it_found(dag: DAG) -> None:
@@ -40,7 +40,7 @@ def test_one_task_collects_and_one_is_mapped_over_what_it_found(dag: DAG) -> Non
         "ingest": {"get_receipts"},
     }
     assert dag.get_task("ingest").is_mapped
-    assert dag.get_task("get_receipts").inlets == [EMULATIONS]
+    assert dag.get_task("get_receipts").inlets == [EMULATIONS_BY_DOMAIN]
 
 
 def test_passing_failures_are_tried_again(dag: DAG) -> None:

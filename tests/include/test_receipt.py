@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
-from include.assets import EMULATIONS, emit
+from include.assets import EMULATIONS, EMULATIONS_BY_DOMAIN, emit
 from include.exceptions import ReceiptError
 from include.receipt import Receipt
 from include.wire.manifest import Manifest
@@ -79,13 +80,14 @@ def test_the_receipt_of_a_manifest(sink: str, place: str) -> None:
     assert Receipt.from_dict(receipt.as_dict()) == receipt
 
 
-def test_an_event_has_the_receipt_and_the_domain_as_its_partition() -> None:
-    from airflow.sdk.execution_time.context import OutletEventAccessors
-
-    events = OutletEventAccessors()
-    emit({"outlet_events": events}, FULL)  # type: ignore[typeddict-item]
-    assert events[EMULATIONS].extra == FULL.as_dict()
-    assert events[EMULATIONS].partition_keys == {"user-profile"}
+def test_each_asset_among_the_outlets_gets_the_receipt_and_one_of_them_the_domain_as_partition() -> None:
+    for outlets in ([EMULATIONS], [EMULATIONS_BY_DOMAIN], [EMULATIONS, EMULATIONS_BY_DOMAIN], []):
+        events = OutletEventAccessors()
+        emit({"outlet_events": events}, FULL, outlets)  # type: ignore[typeddict-item]
+        assert len(events) == len(outlets)
+        for asset in outlets:
+            assert events[asset].extra == FULL.as_dict()
+            assert events[asset].partition_keys == ({"user-profile"} if asset is EMULATIONS_BY_DOMAIN else set())
 
 
 def test_a_receipt_reads_well_in_a_log() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -128,9 +129,24 @@ def test_again_is_as_good_as_once(emulations: Any, hook: DataEmulatorHook, s3_st
     assert again.sort_by(order).equals(first.sort_by(order))
 
 
+def test_two_ingests_of_an_emulation_at_once_leave_one_whole_table(
+    emulations: Any, hook: DataEmulatorHook, s3_store: SeaweedFS
+) -> None:
+    receipt = Receipt.of_manifest(hook.get_manifest(emulations["minio", "json", "none"]))
+    with ThreadPoolExecutor() as pool:
+        results = [future.result() for future in [pool.submit(ingest, receipt, BRONZE) for _ in range(4)]]
+    assert {result["rows"] for result in results} == {300}
+    assert keys_of(s3_store, receipt) == [table_key(receipt)]
+    rows = table(s3_store, receipt).to_pylist()
+    assert len({(row["source"], row["position"]) for row in rows}) == len(rows) == 300
+    assert len({row["ingested_at"] for row in rows}) == 1
+
+
 def test_avro_is_refused_clearly(emulations: Any, hook: DataEmulatorHook) -> None:
     receipt = Receipt.of_manifest(hook.get_manifest(emulations["minio", "avro", "deflate"]))
-    with pytest.raises(DataEmulatorConfigError, match="is avro in s3, which cannot be ingested; what can is json, csv"):
+    with pytest.raises(
+        DataEmulatorConfigError, match="is avro in s3, which cannot be ingested; bronze takes json, csv"
+    ):
         ingest(receipt, BRONZE)
 
 

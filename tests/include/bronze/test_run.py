@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time.comms import ErrorResponse
 
-from include.assets import EMULATIONS
+from include.assets import EMULATIONS_BY_DOMAIN
 from include.bronze import run as run_module
 from include.bronze.run import DEFAULT_BUCKET, bronze_bucket, receipts_of_run
 from include.exceptions import DataEmulatorConfigError, DataEmulatorError
@@ -38,8 +38,8 @@ class History(list[Any]):
 
 def context(started_by: list[Any], history: list[Any], key: str | None = "transaction") -> Any:
     return {
-        "triggering_asset_events": {EMULATIONS: started_by} if started_by else {},
-        "inlet_events": {EMULATIONS: History(history)},
+        "triggering_asset_events": {EMULATIONS_BY_DOMAIN: started_by} if started_by else {},
+        "inlet_events": {EMULATIONS_BY_DOMAIN: History(history)},
         "dag_run": SimpleNamespace(partition_key=key),
         "ti": SimpleNamespace(dag_id="bronze_ingest_dag"),
     }
@@ -88,7 +88,7 @@ def test_events_that_airflow_does_not_list_are_asked_for_again_later() -> None:
         def limit(self, limit: int) -> History:
             raise AirflowRuntimeError(ErrorResponse(detail={"status_code": 500}))
 
-    unlisted = {**context([], []), "inlet_events": {EMULATIONS: Failing()}}
+    unlisted = {**context([], []), "inlet_events": {EMULATIONS_BY_DOMAIN: Failing()}}
     with pytest.raises(DataEmulatorError, match="while a run that one of them started is queued"):
         receipts_of_run(unlisted, "bronze")
 

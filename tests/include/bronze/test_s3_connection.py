@@ -184,6 +184,7 @@ def test_a_connection_in_the_form_of_a_uri_is_read(store: Store, monkeypatch: py
         ({"extra": {"config_kwargs": {"signature_version": "unsigned"}}}, "extra field config_kwargs is not supported"),
         ({"extra": {"endpoint": "http://store"}}, "extra field endpoint is not supported"),
         ({"extra": {"service_config": []}}, "service_config must be an object with an object for each service"),
+        ({"extra": {"service_config": {"s3": {"endpoint_url": 8333}}}}, "endpoint_url must be a URL"),
         ({"extra": {"service_config": {"s3": {"x": 1}}}}, "extra field service_config.s3.x is not supported"),
         ({"extra": {"assume_role_kwargs": {"ExternalId": "x"}}}, "extra field assume_role_kwargs needs role_arn"),
         ({"extra": {"role_arn": 1}}, "extra field role_arn must be a string, not int"),

@@ -10,7 +10,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from requests_mock.mocker import Mocker
 
-from include.assets import EMULATIONS
+from include.assets import EMULATIONS_BY_DOMAIN
 from include.exceptions import (
     DataEmulatorConfigError,
     EmulationReplacedError,
@@ -93,16 +93,16 @@ def ended(state: str = "completed", *, sink: str = "s3", **changed: Any) -> dict
 @pytest.mark.parametrize("deferred", [False, True])
 def test_the_receipt_is_in_xcom_beside_the_id(deferred: bool) -> None:
     context = started()
-    task = wait(outlets=[EMULATIONS], deferrable=deferred)
+    task = wait(outlets=[EMULATIONS_BY_DOMAIN], deferrable=deferred)
     assert (task.execute_complete(context, ended()) if deferred else task.execute(context)) == "e1"
     assert context["ti"].pushed["receipt"] == RECEIPT
-    event = context["outlet_events"][EMULATIONS]
+    event = context["outlet_events"][EMULATIONS_BY_DOMAIN]
     assert event.extra == RECEIPT
     assert event.partition_keys == {"user-profile"}
 
 
 def test_the_task_that_resumes_asks_the_service_nothing(requests_mock: Mocker) -> None:
-    wait(outlets=[EMULATIONS]).execute_complete(started(), ended())
+    wait(outlets=[EMULATIONS_BY_DOMAIN]).execute_complete(started(), ended())
     assert requests_mock.call_count == 0
 
 
@@ -116,7 +116,7 @@ def test_a_task_without_the_asset_among_its_outlets_emits_none() -> None:
 @pytest.mark.parametrize("untold", ["emulation_domain", "emulator_sync", "place"])
 def test_a_service_that_tells_too_little_gives_no_receipt_and_no_event(untold: str) -> None:
     context = started()
-    assert wait(outlets=[EMULATIONS]).execute_complete(context, ended(**{untold: None})) == "e1"
+    assert wait(outlets=[EMULATIONS_BY_DOMAIN]).execute_complete(context, ended(**{untold: None})) == "e1"
     assert "receipt" not in context["ti"].pushed
     assert len(context["outlet_events"]) == 0
 
@@ -125,7 +125,7 @@ def test_a_service_that_tells_too_little_gives_no_receipt_and_no_event(untold: s
 def test_what_did_not_complete_gives_no_receipt_and_no_event(state: str) -> None:
     context = started()
     with pytest.raises(AirflowFailException):
-        wait(outlets=[EMULATIONS]).execute_complete(context, ended(state))
+        wait(outlets=[EMULATIONS_BY_DOMAIN]).execute_complete(context, ended(state))
     assert "receipt" not in context["ti"].pushed
     assert len(context["outlet_events"]) == 0
 
@@ -217,15 +217,15 @@ def test_one_task_starts_waits_and_returns_the_receipt(requests_mock: Mocker) ->
     requests_mock.post(URL, status_code=201, json={"id": "e1"})
     requests_mock.get(f"{URL}e1/status", json=status("processing"))
     context = running_task(FakeStore())
-    task = run(outlets=[EMULATIONS])
+    task = run(outlets=[EMULATIONS_BY_DOMAIN])
     with pytest.raises(TaskDeferred) as deferred:
         task.execute(context)
     assert isinstance(deferred.value.trigger, EmulationTrigger)
     assert deferred.value.trigger.emulation_id == "e1"
-    result = run(outlets=[EMULATIONS]).execute_complete(context, ended())
+    result = run(outlets=[EMULATIONS_BY_DOMAIN]).execute_complete(context, ended())
     assert result == RECEIPT
     assert context["ti"].pushed["receipt"] == result
-    assert context["outlet_events"][EMULATIONS].partition_keys == {"user-profile"}
+    assert context["outlet_events"][EMULATIONS_BY_DOMAIN].partition_keys == {"user-profile"}
 
 
 def test_a_retry_of_the_one_task_goes_on_with_the_same_emulation(requests_mock: Mocker) -> None:
