@@ -308,11 +308,12 @@ def test_the_triggerer_goes_and_comes_back(how: str, start_run: StartRun, whole_
 
 
 @whole
-def test_the_api_server_goes_and_comes_back(start_run: StartRun, whole_stack: Stack, door: Door) -> None:
+@pytest.mark.parametrize("dag_id", ["two_tasks", "polling"])
+def test_the_api_server_goes_and_comes_back(dag_id: str, start_run: StartRun, whole_stack: Stack, door: Door) -> None:
     assert whole_stack.airflow is not None
     api_server = whole_stack.airflow.components["api-server"]
-    run = start_run(timeout=25)
-    run.is_waited_for("wait")
+    run = start_run(dag_id, timeout=25)
+    run.is_waited_for("wait") if dag_id == "two_tasks" else run.is_polled_for("wait")
     api_server.kill()
     time.sleep(5)
     api_server.start()

@@ -28,13 +28,17 @@ REQUEST: dict[str, Any] = {
 
 
 class Service:
-    """Starts one emulation a key; ``states`` says what became of each, ``loses_answers`` of how many starts."""
+    """Starts one emulation a key; ``states`` says what became of each.
+
+    ``loses_answers`` says of how many starts; one that it does not cancel at once runs on for a while.
+    """
 
     def __init__(self, mock: Mocker) -> None:
         self.by_key: dict[str, str] = {}
         self.states: dict[str, str] = {}
         self.first_state = "processing"
         self.loses_answers = 0
+        self.cancels_at_once = True
         mock.post(URL, json=self._start)
         mock.delete(re.compile(URL + "e[0-9]+"), json=self._cancel)
         mock.get(re.compile(URL + "e[0-9]+/status"), json=self._status)
@@ -59,7 +63,7 @@ class Service:
     def _cancel(self, request: Any, answer: Any) -> dict[str, Any]:
         emulation_id = request.path.rsplit("/", 1)[1]
         answer.status_code = 202 if self.states[emulation_id] == "processing" else 409
-        if answer.status_code == 202:
+        if answer.status_code == 202 and self.cancels_at_once:
             self.states[emulation_id] = "cancelled"
         return {"detail": "over"}
 
@@ -277,6 +281,16 @@ def test_a_retry_after_the_wait_ran_out_runs_another_one(service: Service) -> No
     with pytest.raises(EmulationEndError, match=r"was not over after 0\.05 s"):
         run(life, wait_timeout=0.05)
     assert service.states == {"e1": "cancelled"}
+    service.first_state = "completed"
+    life.retry()
+    assert run(life) == {"id": "e2"}
+
+
+def test_a_retry_does_not_go_on_with_an_emulation_that_is_being_cancelled(service: Service) -> None:
+    life = TaskLife()
+    service.cancels_at_once = False
+    with pytest.raises(EmulationEndError, match="it was cancelled"):
+        run(life, wait_timeout=0.05)
     service.first_state = "completed"
     life.retry()
     assert run(life) == {"id": "e2"}
