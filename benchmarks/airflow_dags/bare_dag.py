@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import chain, dag, task, task_group
+from airflow.sdk import TaskGroup, chain, dag, task, task_group
 
 
 @dag(
@@ -37,9 +37,12 @@ def bare_dag() -> None:
     def end(domains: list[dict[str, Any]] | None) -> None:
         """Do nothing."""
 
-    domains = get_domains()
-    emulations = emulate.expand_kwargs(domains)
-    chain(EmptyOperator(task_id="start"), domains, emulations, end(domains))
+    with TaskGroup("emulations", prefix_group_id=False) as group:
+        domains = get_domains()
+        ended = end(domains)
+        chain(domains, emulate.expand_kwargs(domains), ended)
+        chain(domains, BashOperator(task_id="check_pool", bash_command="true"), ended)
+    chain(EmptyOperator(task_id="start"), group)
 
 
 bare_dag()
