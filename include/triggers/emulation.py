@@ -112,7 +112,8 @@ class EmulationTrigger(BaseTrigger):
             async with shared_wait(self.data_emulator_conn_id).follow(self.emulation_id, self.poll_interval) as news:
                 while (remaining_s := ends.remaining_s()) > 0:
                     try:
-                        heard = await asyncio.wait_for(news.get(), remaining_s)
+                        async with asyncio.timeout(remaining_s):  # wait_for can lose a cancellation
+                            heard = await news.get()
                     except TimeoutError:
                         continue
                     if isinstance(heard, Refusal):

@@ -153,7 +153,8 @@ class SharedWait:
             elif result is not None:
                 followed.tell(result)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._joined.wait(), look.pause_s)
+            async with asyncio.timeout(look.pause_s):  # wait_for can lose a cancellation
+                await self._joined.wait()
 
     def _end(self, emulation_ids: Iterable[str], news: News) -> None:
         """Tell what is final, and look at these no more."""

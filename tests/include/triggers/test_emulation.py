@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -207,3 +208,25 @@ async def test_no_secret_is_in_what_airflow_stores_or_shows(connect: Any) -> Non
     connect(token="hunter2")
     trigger = make_trigger()
     assert "hunter2" not in f"{trigger!r} {trigger.serialize()} {DataEmulatorAsyncHook()!r}"
+
+
+@pytest.mark.parametrize("steps_between", range(4))
+async def test_a_cancellation_is_not_lost_when_news_comes_at_the_same_moment(steps_between: int, connect: Any) -> None:
+    """By its message Airflow knows that the task was marked or cleared, and calls `on_kill`."""
+    async with fake_service(status("processing")) as service:
+        connect(service.url)
+        trigger = make_trigger()
+        task = asyncio.ensure_future(anext(trigger.run()))
+        shared = shared_wait.shared_wait("data_emulator_default")
+        async with asyncio.timeout(LATER_S):
+            while "e1" not in shared._followed:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        (queue,) = shared._followed["e1"].listeners
+        queue.put_nowait(EmulationStatus("e1", EmulationState.PROCESSING))
+        for _ in range(steps_between):  # of the event loop
+            await asyncio.sleep(0)
+        task.cancel("marked")
+        done, _ = await asyncio.wait({task}, timeout=10)
+        assert done, "it goes on"
+        with pytest.raises(asyncio.CancelledError, match="marked"):
+            await task
