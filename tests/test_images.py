@@ -149,7 +149,7 @@ def container(service_image: ServiceImage, port: int) -> Iterator[tuple[subproce
     environment = service_image.environment(
         DATA_EMULATOR_PORT=str(port),
         DATA_EMULATOR_HOST="127.0.0.1",
-        DATA_EMULATOR_TOKEN="a token",
+        DATA_EMULATOR_TOKEN="a-token",
         DATA_EMULATOR_WORKERS="1",
     )
     process = subprocess.Popen(
