@@ -19,7 +19,7 @@ _CONSUME_BATCH = 1000
 _CONSUME_TIMEOUT_S = 0.2
 #: How long the broker may take to find the next messages; librdkafka's default is 500. Tansu looks through the whole
 #: log for them and answers with nothing when that takes longer, each time anew.
-_FETCH_WAIT_MS = 10_000
+_FETCH_WAIT_MS = 5_000
 
 
 @dataclass

@@ -19,9 +19,10 @@ _METADATA_TIMEOUT_S = 15.0
 #: How long a partition's next record may take to come.
 _SILENCE_S = 60.0
 #: How long a broker may take to find the next records, in milliseconds; librdkafka's default is 500. A broker that
-#: looks through the whole log for them (Tansu does) and is out of time answers with nothing, each time anew. It does
-#: not hold up what is there: only at a log's end does the broker wait that long, and the manifest's ends before that.
-_FETCH_WAIT_MS = 20_000
+#: looks through the whole log for them (Tansu does) and is out of time answers with nothing, each time anew: 5 s are
+#: enough for some 100,000 batches. Not longer, as librdkafka sends one fetch at a time: while it waits at the end of a
+#: partition, those whose queues were full then wait too.
+_FETCH_WAIT_MS = 5_000
 _CONSUME_BATCH = 1000
 #: What librdkafka may fetch ahead, for each partition.
 _QUEUED_KIB = 16 * 1024
@@ -209,5 +210,9 @@ class PartitionReader:
             )
         raise StorageUnavailableError(
             f"{progress.source}: the broker sent nothing for {_SILENCE_S:g} s at offset {progress.next_offset} of "
-            f"{stated.next_offset}{self._last_error}"
+            f"{stated.next_offset}{self._last_error or self._slow_broker()}"
         )
+
+    def _slow_broker(self) -> str:
+        wait_ms = self._config.get("fetch.wait.max.ms", _FETCH_WAIT_MS)
+        return f"; if it needs longer to find records, raise fetch.wait.max.ms ({wait_ms}) in {self._conn_id!r}"

@@ -182,5 +182,8 @@ def test_a_broker_that_sends_nothing_is_tried_again(
     receipt = made(monkeypatch, manifest)
     with slow_broker.being_slow(), pytest.raises(StorageUnavailableError) as caught:
         ingest(receipt, BRONZE)
-    assert str(caught.value) == f"kafka://{topic}/0: the broker sent nothing for 3 s at offset 0 of 1"
+    assert str(caught.value) == (
+        f"kafka://{topic}/0: the broker sent nothing for 3 s at offset 0 of 1; if it needs longer to find records, "
+        "raise fetch.wait.max.ms (50) in 'data_emulator_kafka'"
+    )
     assert keys_of(s3_store, receipt) == []
