@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import obstore
 import pytest
 from pydantic import SecretStr
 
@@ -15,6 +16,7 @@ from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.service import Service
 from data_emulator.stack.stack import Addresses, Stack, project_dir
 from data_emulator.stack.tansu import Tansu
+from tests.integration.bronze import BRONZE
 from tests.integration.disturbing import CONNECTION, Run, is_over, wait_until
 from tests.integration.door import Door, door_to
 from tests.integration.slow_broker import SlowBroker, SlowStore
@@ -52,7 +54,8 @@ def service(supervisor: Supervisor, s3_store: SeaweedFS, kafka_broker: Tansu, ru
 
 @pytest.fixture
 def bronze_connections(s3_store: SeaweedFS, kafka_broker: Tansu, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The connections of Airflow that bronze reads, to `s3_store` and `kafka_broker`."""
+    """The connections of Airflow that bronze reads, to `s3_store` and `kafka_broker`, and a bucket for its tables."""
+    obstore.put(s3_store.bucket(BRONZE), "created", b"")
     s3 = {
         "conn_type": "aws",
         "login": s3_store.access_key_id,
