@@ -273,3 +273,10 @@ def test_only_some_entries(airflow: AirflowApi, week: dict[datetime, dict[str, s
     wait_until(lambda: airflow.run_state(DAG_ID, run_id) not in ("queued", "running"))
     assert airflow.run_state(DAG_ID, run_id) == "success"
     assert {*ids_of(airflow, DAG_ID, run_id)} == {"transaction"}
+
+
+def test_deferred_tasks_count_in_a_pool_from_make_up_on(airflow: AirflowApi) -> None:
+    airflow.request("POST", "/pools", {"name": "mine", "slots": 3, "include_deferred": False})
+    airflow.ensure_pool("mine", slots=16, description="x")
+    pool = airflow.request("GET", "/pools/mine")
+    assert (pool["slots"], pool["include_deferred"]) == (3, True)
