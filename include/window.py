@@ -50,8 +50,9 @@ class Window:
             return cls(start.astimezone(UTC), end.astimezone(UTC))
         period = _last_period(getattr(context["dag"], "timetable", None), end or run.logical_date or run.run_after)
         if period is None:
+            kind = getattr(run.run_type, "value", run.run_type)
             raise DataEmulatorConfigError(
-                f"window is {DATA_INTERVAL!r}, but this run ({run.run_type}) has no data interval, and its DAG no "
+                f"window is {DATA_INTERVAL!r}, but this run ({kind}) has no data interval, and its DAG no "
                 "schedule that would tell one. Schedule the DAG by a cron expression, a timedelta or "
                 "CronDataIntervalTimetable, or give start_time and end_time instead of window"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from types import SimpleNamespace
 from typing import Any
 
@@ -38,12 +39,18 @@ SIX: dict[str, Any] = {
 }
 
 
+class RunType(str, Enum):  # noqa: UP042 - a StrEnum would be its value
+    """As Airflow's own, whose text is not its value."""
+
+    ASSET_TRIGGERED = "asset_triggered"
+
+
 def context(
     schedule: Any,
     logical_date: datetime | None = MIDNIGHT,
     interval: tuple[datetime, datetime] | None = (MIDNIGHT, MIDNIGHT),
     run_after: datetime = MIDNIGHT,
-    run_type: str = "scheduled",
+    run_type: Any = "scheduled",
     task_id: str = "t",
 ) -> Any:
     dag = DAG("d", schedule=schedule, start_date=datetime(2026, 1, 1, tzinfo=UTC))
@@ -112,7 +119,7 @@ class TestOfRun:
     )
     def test_without_a_period_it_says_what_to_do(self, schedule: Any) -> None:
         with pytest.raises(DataEmulatorConfigError) as caught:
-            Window.of_run(context(schedule, logical_date=None, interval=None, run_type="asset_triggered"))
+            Window.of_run(context(schedule, logical_date=None, interval=None, run_type=RunType.ASSET_TRIGGERED))
         assert str(caught.value) == (
             "window is 'data_interval', but this run (asset_triggered) has no data interval, and its DAG no schedule "
             "that would tell one. Schedule the DAG by a cron expression, a timedelta or CronDataIntervalTimetable, or "
