@@ -164,14 +164,17 @@ class DataEmulatorHook(HttpHook):
 
         def exchange() -> Answer:
             ends_at = time.monotonic() + settings.connect_timeout_s + answer_s
-            with session.request(
-                call.method,
-                url,
-                json=call.json,
-                timeout=(settings.connect_timeout_s, answer_s),
-                allow_redirects=False,  # a redirected POST would arrive as a GET
-                stream=True,
-            ) as response:
+            with (
+                session,
+                session.request(
+                    call.method,
+                    url,
+                    json=call.json,
+                    timeout=(settings.connect_timeout_s, answer_s),
+                    allow_redirects=False,  # a redirected POST would arrive as a GET
+                    stream=True,
+                ) as response,
+            ):
                 body = BodyReader(call.max_bytes)
                 while not body.is_full and (chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False)):
                     body.add(chunk)
