@@ -48,7 +48,7 @@ class WaitLog:
         """A look told this."""
         self.answered_again()
         now_s = time.monotonic()
-        pause_s = _ABOUT * progress_pause_s(now_s - self._began_at_s)
+        pause_s = _ABOUT * progress_pause_s(self._told_at_s - self._began_at_s)
         if status.state is not self.state or now_s - self._told_at_s >= pause_s:
             progress = f": {status.progress}" if status.progress else ""
             self._log.info("Emulation %s is %s%s", self._name, status.state, progress)
