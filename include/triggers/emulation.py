@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+from airflow.sdk.configuration import conf
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from include.defaults import DEFAULT_CONN_NAME
@@ -17,8 +18,9 @@ from include.exceptions import DataEmulatorConfigError, DataEmulatorError, DataE
 from include.wait_deadline import WaitDeadline
 from include.wait_log import WaitLog
 
-#: An event that comes sooner can overtake the worker's own report that the task deferred, and fail the task.
-FIRST_EVENT_AFTER_S = 7.0
+#: A worker may report that its task has deferred as late as its next heartbeat is due. If an event has resumed the task
+#: by then, the scheduler fails it (ADR 8 has the measurements).
+FIRST_EVENT_AFTER_S = conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + 2.0
 
 
 class EmulationTrigger(BaseTrigger):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -65,6 +66,16 @@ def test_a_worker_that_defers_imports_nothing_that_speaks_http() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize(("interval_s", "expected"), [(None, 7.0), (30, 32.0)])
+def test_no_event_comes_before_the_workers_next_heartbeat(interval_s: int | None, expected: float) -> None:
+    given = {} if interval_s is None else {"AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": str(interval_s)}
+    program = "from include.triggers.emulation import FIRST_EVENT_AFTER_S; print(FIRST_EVENT_AFTER_S)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=PROJECT, env=os.environ | given, capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout.splitlines()[-1]) == expected
 
 
 @pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
