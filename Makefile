@@ -25,7 +25,7 @@ help: ## show this help
 
 install: $(INSTALLED) ## create .venv with exactly what requirements.lock pins
 
-$(INSTALLED): requirements.lock setup.cfg pyproject.toml
+$(INSTALLED): requirements.lock setup.cfg setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 14) else f"Python 3.11 to 3.14 is needed, $(PYTHON) is {v[0]}.{v[1]}: run make PYTHON=python3.12 ...")'
 	@$(PYTHON) -m venv --clear $(VENV) || { echo "$(PYTHON) cannot create virtual environments (on Debian: apt-get install python3-venv)"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.lock)"
@@ -100,6 +100,7 @@ check: $(INSTALLED) ## lint (ruff), type-check (mypy --strict) and hold the arch
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@! grep -rnE --include='*.py' '^ *(from|import) include\b' include || { echo 'include/ imports itself by relative imports: docs/adr/0015-an-installable-provider.md'; exit 1; }
 
 format: $(INSTALLED) ## format and fix what ruff can
 	@$(BIN)/ruff format .

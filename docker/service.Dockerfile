@@ -3,7 +3,7 @@
 # tests/test_images.py carries out the RUN steps of the first stage, so they are kept to one command each.
 FROM python:3.12-slim AS build
 WORKDIR /src
-COPY setup.cfg pyproject.toml requirements.lock README.md LICENSE ./
+COPY setup.cfg setup.py pyproject.toml requirements.lock README.md LICENSE ./
 RUN python -m pip install --quiet --no-cache-dir "$(grep '^uv==' requirements.lock)"
 RUN python -m venv --without-pip /opt/venv
 # First what changes seldom: the extra `service`, in the versions of the lock.

@@ -14,7 +14,7 @@ from airflow.sdk import Asset
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from include.receipt import Receipt
+    from .receipt import Receipt
 
 #: Gets an event for every emulation that has completed, with the receipt as its extra: for ``schedule=[EMULATIONS]``.
 EMULATIONS = Asset(name="emulations", uri="data-emulator://emulations", group="data-emulator")

@@ -14,12 +14,12 @@ from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
-from include.exceptions import DataEmulatorConfigError
-from include.http_options import HttpOptions, from_text
-from include.retry import TRANSIENT_STATUS_CODES, RetryPolicy
-from include.service_address import base_url_of
-from include.url_template import fill, problem_with_url
-from include.variables import read_connection
+from .exceptions import DataEmulatorConfigError
+from .http_options import HttpOptions, from_text
+from .retry import TRANSIENT_STATUS_CODES, RetryPolicy
+from .service_address import base_url_of
+from .url_template import fill, problem_with_url
+from .variables import read_connection
 
 CONN_NAME_ATTR = "data_emulator_conn_id"
 CONN_TYPE = "data_emulator"

@@ -16,13 +16,13 @@ from typing import Any
 from airflow.sdk import Param, TaskGroup, chain, get_current_context, task, task_group
 from airflow.sdk.exceptions import AirflowFailException
 
-from include.assets import EMULATIONS, EMULATIONS_BY_DOMAIN
-from include.defaults import DEFAULT_CONN_NAME
-from include.operators.emulation import FAILURE_KEY
-from include.operators.emulation_wait import RECEIPT_KEY
-from include.operators.pool_check import PoolCheckOperator
-from include.operators.start_emulator import StartEmulatorOperator
-from include.operators.status_emulation import StatusEmulationOperator
+from .assets import EMULATIONS, EMULATIONS_BY_DOMAIN
+from .defaults import DEFAULT_CONN_NAME
+from .operators.emulation import FAILURE_KEY
+from .operators.emulation_wait import RECEIPT_KEY
+from .operators.pool_check import PoolCheckOperator
+from .operators.start_emulator import StartEmulatorOperator
+from .operators.status_emulation import StatusEmulationOperator
 
 log = logging.getLogger(__name__)
 
@@ -176,9 +176,9 @@ def domains_of_run(domains: str | list[Any], *, with_form: bool) -> list[dict[st
     """Read and check the list, with what the run's form replaces."""
     from airflow.sdk.configuration import conf
 
-    from include.domain_list import DomainListError, check_entries, parse_domain_list, with_overrides
-    from include.variables import read_variable
-    from include.window import Window
+    from .domain_list import DomainListError, check_entries, parse_domain_list, with_overrides
+    from .variables import read_variable
+    from .window import Window
 
     context = get_current_context()
     max_entries = conf.getint("core", "max_map_length", fallback=1024)
@@ -199,7 +199,7 @@ def domains_of_run(domains: str | list[Any], *, with_form: bool) -> list[dict[st
 
 def sum_up(domains: list[dict[str, Any]] | None, min_completed: float) -> dict[str, Any]:
     """Log what became of each domain, and return the totals; fail unless enough completed."""
-    from include.run_summary import domain_outcomes, totals, verdict
+    from .run_summary import domain_outcomes, totals, verdict
 
     if domains is None:
         raise AirflowFailException("There is no list of domains: see the log of get_domains")

@@ -5,6 +5,8 @@ The connection form in the UI is built from here alone; the hook class is not as
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 # No import of include.connection: it imports the Task SDK, and every Airflow process reads this at start. A test holds
@@ -15,6 +17,7 @@ _TEXT = ["string", "null"]
 
 def get_provider_info() -> dict[str, Any]:
     """Provider metadata as ``airflow/provider_info.schema.json`` describes it."""
+    package = _package()
     return {
         "package-name": "lakehouse-data-emulator",
         "name": "Data Emulator",
@@ -23,7 +26,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "connection-type": "data_emulator",
                 "hook-name": "Data Emulator",
-                "hook-class-name": "include.hooks.data_emulator.DataEmulatorHook",
+                "hook-class-name": f"{package}.hooks.data_emulator.DataEmulatorHook",
                 "ui-field-behaviour": {
                     "hidden-fields": [],
                     "relabeling": {"password": "Token or password", "schema": "Schema (http or https)"},
@@ -100,17 +103,26 @@ def get_provider_info() -> dict[str, Any]:
                 },
             }
         ],
-        "hooks": [{"integration-name": "Data Emulator", "python-modules": ["include.hooks.data_emulator"]}],
+        "hooks": [{"integration-name": "Data Emulator", "python-modules": [f"{package}.hooks.data_emulator"]}],
         "operators": [
             {
                 "integration-name": "Data Emulator",
                 "python-modules": [
-                    "include.operators.run_emulation",
-                    "include.operators.start_emulator",
-                    "include.operators.status_emulation",
+                    f"{package}.operators.run_emulation",
+                    f"{package}.operators.start_emulator",
+                    f"{package}.operators.status_emulation",
                 ],
             }
         ],
-        "triggers": [{"integration-name": "Data Emulator", "python-modules": ["include.triggers.emulation"]}],
+        "triggers": [{"integration-name": "Data Emulator", "python-modules": [f"{package}.triggers.emulation"]}],
         "integrations": [{"integration-name": "Data Emulator", "tags": ["service"]}],
     }
+
+
+def _package() -> str:
+    """Return the package's name: ``include`` where DAGs find this very folder by it, else the distribution's."""
+    found = find_spec("include")
+    is_this = (
+        found is not None and found.origin is not None and Path(found.origin).parent.samefile(Path(__file__).parent)
+    )
+    return "include" if is_this else __name__.rpartition(".")[0]

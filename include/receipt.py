@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from include.exceptions import ReceiptError
-from include.wire.manifest import Manifest
-from include.wire.status import EmulationStatus, Progress
-from include.wording import size
+from .exceptions import ReceiptError
+from .wire.manifest import Manifest
+from .wire.status import EmulationStatus, Progress
+from .wording import size
 
 _SINKS = ("s3", "kafka")
 #: How long a partition key of Airflow can be; the domain is one.

@@ -9,7 +9,7 @@ from typing import Any
 
 from tenacity import RetryCallState, retry_if_exception_type, stop_after_attempt
 
-from include.exceptions import DataEmulatorUnavailableError
+from .exceptions import DataEmulatorUnavailableError
 
 #: Status codes that say "not now" rather than "no", unless the connection names others.
 TRANSIENT_STATUS_CODES = frozenset({429, 500, 502, 503, 504})

@@ -15,7 +15,7 @@ from airflow.sdk.execution_time.secrets import ExecutionAPISecretsBackend
 from airflow.sdk.execution_time.supervisor import ensure_secrets_backend_loaded
 from airflow.sdk.log import mask_secret
 
-from include.exceptions import AirflowUnavailableError
+from .exceptions import AirflowUnavailableError
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from include.wire.status import EmulationState
+from .wire.status import EmulationState
 
 #: Time in the service's queue does not count; but no wait takes longer than it was meant to, and that much more (or
 #: twice as long, if that is longer).

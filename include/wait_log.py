@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from include.wire.status import EmulationState, EmulationStatus
+from .wire.status import EmulationState, EmulationStatus
 
 #: How often the progress of an emulation is looked at and logged: in the first minute of its wait, and then.
 FIRST_PROGRESS_EVERY_S, PROGRESS_EVERY_S = 15.0, 60.0

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from include.exceptions import DataEmulatorConfigError
-from include.wire.request import SERVICE_WORLD
+from .exceptions import DataEmulatorConfigError
+from .wire.request import SERVICE_WORLD
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -223,7 +223,7 @@ def test_the_astro_image_registers_the_connection_type_from_the_project_folder(t
     (stage,) = dockerfile.read(ROOT / "Dockerfile")
     project = tmp_path / "airflow"
     project.mkdir()
-    for name in ("dags", "include", "data_emulator", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+    for name in ("dags", "include", "data_emulator", "setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE"):
         copy([name, name], project)
     run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")])
     python = tmp_path / "venv" / "bin" / "python"
@@ -238,9 +238,16 @@ def test_the_astro_image_registers_the_connection_type_from_the_project_folder(t
         "from importlib.metadata import entry_points\n"
         "(entry,) = entry_points(group='apache_airflow_provider')\n"
         "info = entry.load()()\n"
-        "import include\n"
-        "print(entry.dist.name, info['package-name'], info['connection-types'][0]['connection-type'], include.__file__)"
+        "from importlib.util import find_spec\n"
+        "(kind,) = info['connection-types']\n"
+        "hook = find_spec(kind['hook-class-name'].rpartition('.')[0])\n"
+        "print(entry.dist.name, info['package-name'], kind['connection-type'], hook.origin, find_spec('include'))"
     )
     printed = run([str(python), "-c", program], cwd=tmp_path).stdout.split()
     assert printed[:3] == ["lakehouse-data-emulator", "lakehouse-data-emulator", "data_emulator"]
-    assert Path(printed[3]) == project / "include" / "__init__.py"
+    assert Path(printed[3]) == project / "include" / "hooks" / "data_emulator.py"
+    assert printed[4] == "None", "no project's own include is hidden"
+    by_name = {"PYTHONPATH": str(project)}  # as on Astro: then the hook is the class that DAGs import
+    assert run([str(python), "-c", program + "\nprint(hook.name)"], cwd=tmp_path, env=by_name).stdout.split()[-1] == (
+        "include.hooks.data_emulator"
+    )

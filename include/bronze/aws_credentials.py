@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from include.exceptions import DataEmulatorConfigError, DataEmulatorError, StorageUnavailableError
+from ..exceptions import DataEmulatorConfigError, DataEmulatorError, StorageUnavailableError
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection

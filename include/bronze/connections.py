@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.log import mask_secret
 
-from include.exceptions import DataEmulatorConfigError
-from include.variables import read_connection
+from ..exceptions import DataEmulatorConfigError
+from ..variables import read_connection
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection

@@ -11,16 +11,16 @@ from urllib.parse import quote
 
 import obstore
 
-from include.bronze.connections import KAFKA_CONN_ID, kafka_config
-from include.bronze.objects import ObjectReader
-from include.bronze.partitions import PartitionReader
-from include.bronze.s3_connection import S3Connection, s3_connection
-from include.bronze.store import STORE_ERRORS, is_missing, open_bucket, store_error
-from include.bronze.table import TableWriter
-from include.exceptions import DataEmulatorConfigError, EmulationDataError, ReceiptError
-from include.hooks.data_emulator import DataEmulatorHook
-from include.receipt import Receipt
-from include.wire.manifest import Manifest
+from ..exceptions import DataEmulatorConfigError, EmulationDataError, ReceiptError
+from ..hooks.data_emulator import DataEmulatorHook
+from ..receipt import Receipt
+from ..wire.manifest import Manifest
+from .connections import KAFKA_CONN_ID, kafka_config
+from .objects import ObjectReader
+from .partitions import PartitionReader
+from .s3_connection import S3Connection, s3_connection
+from .store import STORE_ERRORS, is_missing, open_bucket, store_error
+from .table import TableWriter
 
 log = logging.getLogger(__name__)
 

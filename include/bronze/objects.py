@@ -13,12 +13,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from obstore.store import S3Store
 
-from include.bronze.lines import csv_rows, decompressed, lines
-from include.bronze.rows import EMULATION_ID, Row, csv_fields, json_emulation_id
-from include.bronze.s3_connection import S3Connection
-from include.bronze.store import STORE_ERRORS, is_missing, open_bucket, store_error
-from include.exceptions import EmulationDataError
-from include.wire.manifest import Manifest, ManifestObject
+from ..exceptions import EmulationDataError
+from ..wire.manifest import Manifest, ManifestObject
+from .lines import csv_rows, decompressed, lines
+from .rows import EMULATION_ID, Row, csv_fields, json_emulation_id
+from .s3_connection import S3Connection
+from .store import STORE_ERRORS, is_missing, open_bucket, store_error
 
 _CHUNK_BYTES = 1 << 20
 _BATCH_ROWS = 16_384

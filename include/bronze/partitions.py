@@ -11,9 +11,9 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from include.bronze.rows import Row, csv_fields, json_emulation_id
-from include.exceptions import DataEmulatorConfigError, EmulationDataError, StorageUnavailableError
-from include.wire.manifest import Manifest, ManifestPartition
+from ..exceptions import DataEmulatorConfigError, EmulationDataError, StorageUnavailableError
+from ..wire.manifest import Manifest, ManifestPartition
+from .rows import Row, csv_fields, json_emulation_id
 
 _METADATA_TIMEOUT_S = 15.0
 #: How long a partition's next record may take to come.

@@ -9,11 +9,11 @@ from typing import Any
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowRuntimeError
 
-from include.assets import EMULATIONS_BY_DOMAIN
-from include.bronze.ingest import is_ingested
-from include.exceptions import DataEmulatorConfigError, DataEmulatorError, ReceiptError
-from include.receipt import Receipt
-from include.variables import read_variable
+from ..assets import EMULATIONS_BY_DOMAIN
+from ..exceptions import DataEmulatorConfigError, DataEmulatorError, ReceiptError
+from ..receipt import Receipt
+from ..variables import read_variable
+from .ingest import is_ingested
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from include.bronze.connections import extra_of, refuse, required_connection, unread_fields
+from .connections import extra_of, refuse, required_connection, unread_fields
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -99,7 +99,7 @@ def _credentials(
     connection: Connection, way: str | None, key: str | None, secret: str | None, token: str | None
 ) -> S3CredentialProvider | None:
     if way:
-        from include.bronze.aws_credentials import credentials_of
+        from .aws_credentials import credentials_of
 
         return credentials_of(connection, way)
     if not key or not secret:

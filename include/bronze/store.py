@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 
-from include.bronze.s3_connection import S3Connection
-from include.exceptions import DataEmulatorConfigError, DataEmulatorError, StorageUnavailableError
+from ..exceptions import DataEmulatorConfigError, DataEmulatorError, StorageUnavailableError
+from .s3_connection import S3Connection
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig

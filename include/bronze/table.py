@@ -10,8 +10,8 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from include.bronze.rows import EMULATION_ID, Row
-from include.exceptions import EmulationDataError
+from ..exceptions import EmulationDataError
+from .rows import EMULATION_ID, Row
 
 _ROW_GROUP_ROWS: Final = 65_536
 _ROW_GROUP_BYTES: Final = 16 * 2**20

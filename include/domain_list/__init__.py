@@ -11,8 +11,8 @@ Nothing here imports Airflow, so that a list can be checked anywhere: in a task,
 
 from __future__ import annotations
 
-from include.domain_list.overrides import with_overrides
-from include.domain_list.parse import (
+from .overrides import with_overrides
+from .parse import (
     ARTICLE_DOMAINS,
     POLL_INTERVAL_S,
     VARIABLE,

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from include.domain_list import parse_domain_list
-from include.domain_list.schema import json_schema
+from . import parse_domain_list
+from .schema import json_schema
 
 _USAGE = "Usage: python -m include.domain_list FILE, or python -m include.domain_list --schema"
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from include.domain_list.fields import plain
-from include.domain_list.parse import DomainListError, problems_of
+from .fields import plain
+from .parse import DomainListError, problems_of
 
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 

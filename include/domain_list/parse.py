@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from include.domain_list.fields import FIELDS, plain
+from .fields import FIELDS, plain
 
 VARIABLE = "emulation_domains"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from include.domain_list.fields import DOMAIN, FIELDS
+from .fields import DOMAIN, FIELDS
 
 _DOMAIN_REF = {"$ref": "#/$defs/domain"}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 
-from include.connection import ConnectionSettings
-from include.exceptions import DataEmulatorAnswerError
-from include.wire.answer import Answer
-from include.wire.call import Call
+from ..connection import ConnectionSettings
+from ..exceptions import DataEmulatorAnswerError
+from ..wire.answer import Answer
+from ..wire.call import Call
 
 
 class BodyReader:

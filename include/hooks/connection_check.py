@@ -6,15 +6,15 @@ import json
 import uuid
 from collections.abc import Callable
 
-from include.connection import ConnectionSettings
-from include.exceptions import (
+from ..connection import ConnectionSettings
+from ..exceptions import (
     DataEmulatorAnswerError,
     DataEmulatorConnectionError,
     DataEmulatorError,
     EmulationNotFoundError,
 )
-from include.wire.answer import Answer
-from include.wire.call import Call, readiness_call, status_call
+from ..wire.answer import Answer
+from ..wire.call import Call, readiness_call, status_call
 
 
 def check_connection(send: Callable[[Call], Answer], settings: ConnectionSettings) -> tuple[bool, str]:

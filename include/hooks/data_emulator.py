@@ -12,18 +12,18 @@ import urllib3
 from airflow.providers.http.hooks.http import HttpHook
 from tenacity import Retrying
 
-from include.connection import CONN_NAME_ATTR, CONN_TYPE, HOOK_NAME, ConnectionSettings
-from include.defaults import DEFAULT_CONN_NAME
-from include.exceptions import DataEmulatorConfigError, DataEmulatorConnectionError
-from include.hooks.body import BodyReader
-from include.hooks.deadline import call_within
-from include.hooks.no_answer import why_no_answer
-from include.hooks.route import Route
-from include.wire.answer import Answer
-from include.wire.call import Call, cancel_call, manifest_call, start_call, status_call
-from include.wire.manifest import Manifest, parse_manifest
-from include.wire.request import EmulationRequest
-from include.wire.status import EmulationStatus, Started, parse_cancelled, parse_started, parse_status
+from ..connection import CONN_NAME_ATTR, CONN_TYPE, HOOK_NAME, ConnectionSettings
+from ..defaults import DEFAULT_CONN_NAME
+from ..exceptions import DataEmulatorConfigError, DataEmulatorConnectionError
+from ..wire.answer import Answer
+from ..wire.call import Call, cancel_call, manifest_call, start_call, status_call
+from ..wire.manifest import Manifest, parse_manifest
+from ..wire.request import EmulationRequest
+from ..wire.status import EmulationStatus, Started, parse_cancelled, parse_started, parse_status
+from .body import BodyReader
+from .deadline import call_within
+from .no_answer import why_no_answer
+from .route import Route
 
 T = TypeVar("T")
 
@@ -134,7 +134,7 @@ class DataEmulatorHook(HttpHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Tell whether a Data Emulator Service can be used by this connection, or what is wrong and what to do."""
-        from include.hooks.connection_check import check_connection  # no task needs it
+        from .connection_check import check_connection  # no task needs it
 
         try:
             return check_connection(self._send, self.settings)

@@ -15,15 +15,15 @@ from asgiref.sync import sync_to_async
 from tenacity import AsyncRetrying
 from yarl import URL
 
-from include.connection import CONN_NAME_ATTR, CONN_TYPE, HOOK_NAME, ConnectionSettings
-from include.defaults import DEFAULT_CONN_NAME
-from include.exceptions import DataEmulatorConnectionError
-from include.hooks.body import BodyReader
-from include.hooks.no_answer import why_no_answer
-from include.hooks.route import Route
-from include.wire.answer import Answer
-from include.wire.call import Call, cancel_call, status_call, statuses_call
-from include.wire.status import EmulationStatus, Statuses, parse_cancelled, parse_status, parse_statuses
+from ..connection import CONN_NAME_ATTR, CONN_TYPE, HOOK_NAME, ConnectionSettings
+from ..defaults import DEFAULT_CONN_NAME
+from ..exceptions import DataEmulatorConnectionError
+from ..wire.answer import Answer
+from ..wire.call import Call, cancel_call, status_call, statuses_call
+from ..wire.status import EmulationStatus, Statuses, parse_cancelled, parse_status, parse_statuses
+from .body import BodyReader
+from .no_answer import why_no_answer
+from .route import Route
 
 T = TypeVar("T")
 

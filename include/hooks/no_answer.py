@@ -12,7 +12,7 @@ import aiohttp
 import requests
 import urllib3
 
-from include.connection import ConnectionSettings
+from ..connection import ConnectionSettings
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import requests.utils
 from urllib3.util import create_urllib3_context
 
-from include.connection import ConnectionSettings
-from include.exceptions import DataEmulatorConfigError
-from include.http_options import basic_authorization
+from ..connection import ConnectionSettings
+from ..exceptions import DataEmulatorConfigError
+from ..http_options import basic_authorization
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 
-from include.defaults import DEFAULT_CONN_NAME
-from include.exceptions import DataEmulatorConfigError, DataEmulatorError, TaskInterruptedError
-from include.operators import parameters
+from ..defaults import DEFAULT_CONN_NAME
+from ..exceptions import DataEmulatorConfigError, DataEmulatorError, TaskInterruptedError
+from . import parameters
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import TaskInstanceKey
 
-    from include.connection import ConnectionSettings
-    from include.hooks.data_emulator import DataEmulatorHook
-    from include.operators.interruption import Interruption
+    from ..connection import ConnectionSettings
+    from ..hooks.data_emulator import DataEmulatorHook
+    from .interruption import Interruption
 
 
 #: The XCom that says why a task has failed: its label and the reason, for whoever sums up.
@@ -90,7 +90,7 @@ class EmulationOperator(BaseOperator):
         Its text says what was wrong and what to do, which twenty lines of traceback would hide. It is left in the XCom
         ``failure``, too.
         """
-        from include.operators.interruption import Interruption
+        from .interruption import Interruption
 
         cancel = self._cancel_own if self.cancel_on_kill else None
         self._interruption = Interruption(context["ti"], cancel, self.log)
@@ -123,7 +123,7 @@ class EmulationOperator(BaseOperator):
 
     def hook(self) -> DataEmulatorHook:
         """Return a new hook for the connection."""
-        from include.hooks.data_emulator import DataEmulatorHook
+        from ..hooks.data_emulator import DataEmulatorHook
 
         return DataEmulatorHook(self.data_emulator_conn_id)
 
@@ -133,7 +133,7 @@ class EmulationOperator(BaseOperator):
 
         :raises DataEmulatorConfigError: naming each field whose value cannot be used
         """
-        from include.connection import ConnectionSettings
+        from ..connection import ConnectionSettings
 
         return ConnectionSettings.read(self.data_emulator_conn_id)
 

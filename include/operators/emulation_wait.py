@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.configuration import conf
 
-from include.exceptions import (
+from ..exceptions import (
     DataEmulatorConfigError,
     EmulationCancelledError,
     EmulationEndError,
     EmulationFailedError,
     EmulationTimeoutError,
 )
-from include.operators import parameters
-from include.operators.emulation import EmulationLink, EmulationOperator
+from . import parameters
+from .emulation import EmulationLink, EmulationOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import TaskInstanceKey
 
-    from include.receipt import Receipt
-    from include.wait_deadline import WaitDeadline
-    from include.wire.status import EmulationStatus
+    from ..receipt import Receipt
+    from ..wait_deadline import WaitDeadline
+    from ..wire.status import EmulationStatus
 
 #: The XCom that holds the receipt of a completed emulation.
 RECEIPT_KEY = "receipt"
@@ -118,7 +118,7 @@ class EmulationWaitOperator(EmulationOperator):
         There is no look before it defers: nearly always that would find an emulation that runs, and the trigger holds
         back an event that would come too early (``FIRST_EVENT_AFTER_S``).
         """
-        from include.wait_deadline import WaitDeadline, latest_end
+        from ..wait_deadline import WaitDeadline, latest_end
 
         poll_interval_s, wait_s = self._poll_interval_s(), self._wait_s()
         self._emulation_id = emulation_id
@@ -161,7 +161,7 @@ class EmulationWaitOperator(EmulationOperator):
         return context["ti"].start_date.timestamp() + self.execution_timeout.total_seconds()
 
     def _defer(self, emulation_id: str, poll_interval_s: float, ends: WaitDeadline) -> None:
-        from include.triggers.emulation import EmulationTrigger
+        from ..triggers.emulation import EmulationTrigger
 
         self.defer(
             trigger=EmulationTrigger(
@@ -184,11 +184,11 @@ class EmulationWaitOperator(EmulationOperator):
             self.log.info("Emulation %s was replaced by %s; waiting for that", waited_for, emulation_id)
             return self.wait_for(context, emulation_id)
         if event["outcome"] == "ended":
-            from include.wire.status import EmulationStatus
+            from ..wire.status import EmulationStatus
 
             return self._conclude(context, EmulationStatus.from_dict(event["status"]))
         if event["outcome"] == "refused":
-            from include.wire.answer import request_error
+            from ..wire.answer import request_error
 
             asked = f"Status of emulation {self.name_of(emulation_id)}: the service"
             raise request_error(asked, event["http_status"], event["detail"])
@@ -200,7 +200,7 @@ class EmulationWaitOperator(EmulationOperator):
         """Wait in the worker, as the deferred task does in the triggerer."""
         from airflow.sdk.exceptions import AirflowTaskTimeout
 
-        from include.wait_log import WaitLog
+        from ..wait_log import WaitLog
 
         # Airflow itself does so when the task's process ends.
         context["ti"].xcom_push(key=EmulationLink.xcom_key, value=self.emulation_url() or "")
@@ -224,8 +224,8 @@ class EmulationWaitOperator(EmulationOperator):
 
     def _conclude(self, context: Context, status: EmulationStatus) -> Any:
         """Return the result of a completed emulation, or raise the error that its end is."""
-        from include.wire.status import EmulationState
-        from include.wording import first_sentence
+        from ..wire.status import EmulationState
+        from ..wording import first_sentence
 
         name = self.name_of(status.emulation_id)
         if status.state is EmulationState.COMPLETED:
@@ -241,8 +241,8 @@ class EmulationWaitOperator(EmulationOperator):
 
     def _leave_receipt(self, context: Context, status: EmulationStatus) -> None:
         """Leave the receipt of a completed emulation where others find it."""
-        from include.assets import emit
-        from include.receipt import Receipt
+        from ..assets import emit
+        from ..receipt import Receipt
 
         self.receipt = receipt = Receipt.of_status(status, label=self.emulation_label)
         if receipt is None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from include.exceptions import TaskInterruptedError
+from ..exceptions import TaskInterruptedError
 
 #: States of a task that somebody means to be carried on, in this try or the next.
 _GOES_ON = frozenset({"running", "deferred", "up_for_retry", "up_for_reschedule", "scheduled", "queued"})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from include.exceptions import DataEmulatorConfigError
+from ..exceptions import DataEmulatorConfigError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from include.exceptions import EmulationEndError, EmulationTimeoutError
-from include.operators import parameters
-from include.operators.emulation_wait import EmulationWaitOperator
-from include.operators.start_emulator import StartEmulatorOperator
+from ..exceptions import EmulationEndError, EmulationTimeoutError
+from . import parameters
+from .emulation_wait import EmulationWaitOperator
+from .start_emulator import StartEmulatorOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from include.receipt import Receipt
+    from ..receipt import Receipt
 
 
 class RunEmulationOperator(StartEmulatorOperator, EmulationWaitOperator):
@@ -40,7 +40,7 @@ class RunEmulationOperator(StartEmulatorOperator, EmulationWaitOperator):
 
     def ended_badly(self, context: Context, error: EmulationEndError) -> EmulationEndError:
         """The error, after which the next try starts another emulation; one that was left running is waited for."""
-        from include.idempotency import RUN_AGAIN, remember_end
+        from ..idempotency import RUN_AGAIN, remember_end
 
         if self.cancel_on_kill or not isinstance(error, EmulationTimeoutError):
             remember_end(context, RUN_AGAIN, self.log)

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from include.exceptions import DataEmulatorConfigError, DataEmulatorError
-from include.operators import parameters
-from include.operators.emulation import EmulationOperator
+from ..exceptions import DataEmulatorConfigError, DataEmulatorError
+from . import parameters
+from .emulation import EmulationOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from include.hooks.data_emulator import DataEmulatorHook
-    from include.idempotency import TaskMemory
-    from include.window import Window
-    from include.wire.request import EmulationRequest
-    from include.wire.status import EmulationState
+    from ..hooks.data_emulator import DataEmulatorHook
+    from ..idempotency import TaskMemory
+    from ..window import Window
+    from ..wire.request import EmulationRequest
+    from ..wire.status import EmulationState
 
 _REQUIRED = ("emulator_sync", "emulation_domain", "format_type", "sync_type", "max_chunk_size", "timeout")
 _MAX_RESTARTS = 20
@@ -111,8 +111,8 @@ class StartEmulatorOperator(EmulationOperator):
 
         :param done: whether that is all that the task is for
         """
-        from include.idempotency import TaskMemory
-        from include.wire.request import EmulationRequest
+        from ..idempotency import TaskMemory
+        from ..wire.request import EmulationRequest
 
         window = self._window(context)
         request = EmulationRequest.from_arguments(window.arguments(vars(self), self.label) if window else vars(self))
@@ -152,7 +152,7 @@ class StartEmulatorOperator(EmulationOperator):
 
     def _is_meant(self, state: EmulationState, memory: TaskMemory) -> bool:
         """Whether to go on with an emulation that was started under the key before, and is in this state."""
-        from include.wire.status import EmulationState
+        from ..wire.status import EmulationState
 
         if state is EmulationState.COMPLETED:
             return memory.is_certainly_a_retry
@@ -178,7 +178,7 @@ class StartEmulatorOperator(EmulationOperator):
     def _window(self, context: Context) -> Window | None:
         if self.window is None:
             return None
-        from include.window import DATA_INTERVAL, Window
+        from ..window import DATA_INTERVAL, Window
 
         if self.window != DATA_INTERVAL:
             raise DataEmulatorConfigError(f"window must be {DATA_INTERVAL!r} or None, got {self.window!r}")

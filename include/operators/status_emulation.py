@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import XComArg
 
-from include.exceptions import (
+from ..exceptions import (
     DataEmulatorAnswerError,
     DataEmulatorConfigError,
     EmulationEndError,
     EmulationReplacedError,
 )
-from include.operators import parameters
-from include.operators.emulation_wait import EmulationWaitOperator
+from . import parameters
+from .emulation_wait import EmulationWaitOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from include.receipt import Receipt
+    from ..receipt import Receipt
 
 
 class StatusEmulationOperator(EmulationWaitOperator):
@@ -61,7 +61,7 @@ class StatusEmulationOperator(EmulationWaitOperator):
 
         :raises EmulationReplacedError: when that task has been cleared, and is about to start another one
         """
-        from include.wire.status import parse_emulation_id
+        from ..wire.status import parse_emulation_id
 
         value, source = self._stated_id(context)
         if value is None:
@@ -81,7 +81,7 @@ class StatusEmulationOperator(EmulationWaitOperator):
         return error.without_retries(f"{error}. To run it again, clear {task} together with this one")
 
     def _execute(self, context: Context) -> Any:
-        from include.wire.status import parse_emulation_id
+        from ..wire.status import parse_emulation_id
 
         value, source = self._stated_id(context)
         try:

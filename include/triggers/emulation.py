@@ -13,10 +13,10 @@ from typing import Any
 from airflow.sdk.configuration import conf
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from include.defaults import DEFAULT_CONN_NAME
-from include.exceptions import DataEmulatorConfigError, DataEmulatorError, DataEmulatorRequestError
-from include.wait_deadline import WaitDeadline
-from include.wait_log import WaitLog
+from ..defaults import DEFAULT_CONN_NAME
+from ..exceptions import DataEmulatorConfigError, DataEmulatorError, DataEmulatorRequestError
+from ..wait_deadline import WaitDeadline
+from ..wait_log import WaitLog
 
 #: A worker may report that its task has deferred as late as its next heartbeat is due. If an event has resumed the task
 #: by then, the scheduler fails it (ADR 8 has the measurements).
@@ -90,7 +90,7 @@ class EmulationTrigger(BaseTrigger):
         """Cancel the emulation: Airflow calls this when somebody marks or clears the waiting task."""
         if not self.cancel_on_kill:
             return
-        from include.hooks.data_emulator_async import DataEmulatorAsyncHook
+        from ..hooks.data_emulator_async import DataEmulatorAsyncHook
 
         try:
             async with DataEmulatorAsyncHook(self.data_emulator_conn_id).open() as client:
@@ -106,7 +106,7 @@ class EmulationTrigger(BaseTrigger):
 
     async def _wait(self) -> dict[str, Any]:
         """Listen until there is something to tell; returns the event's payload."""
-        from include.triggers.shared_wait import Refusal, Trouble, shared_wait
+        from .shared_wait import Refusal, Trouble, shared_wait
 
         log = WaitLog(self.log, self._name)
         ends = WaitDeadline(self.deadline, self.latest_deadline)

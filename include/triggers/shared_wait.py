@@ -15,16 +15,16 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
-from include.exceptions import (
+from ..exceptions import (
     DataEmulatorConfigError,
     DataEmulatorError,
     DataEmulatorRequestError,
     EmulationNotFoundError,
 )
-from include.hooks.data_emulator_async import DataEmulatorAsyncHook
-from include.retry import RetryPolicy
-from include.triggers.status_sources import AnyStatus
-from include.wire.status import EmulationStatus
+from ..hooks.data_emulator_async import DataEmulatorAsyncHook
+from ..retry import RetryPolicy
+from ..wire.status import EmulationStatus
+from .status_sources import AnyStatus
 
 #: From one request to the next at the least: below two a second, and an end is known half a second after it at most.
 MIN_PAUSE_S = 0.55

@@ -10,16 +10,16 @@ from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from include.exceptions import (
+from ..exceptions import (
     DataEmulatorAnswerError,
     DataEmulatorError,
     DataEmulatorRequestError,
     EmulationNotFoundError,
 )
-from include.hooks.data_emulator_async import DataEmulatorClient
-from include.wait_log import PROGRESS_EVERY_S, progress_pause_s
-from include.wire.answer import request_error
-from include.wire.status import EmulationStatus, Statuses
+from ..hooks.data_emulator_async import DataEmulatorClient
+from ..wait_log import PROGRESS_EVERY_S, progress_pause_s
+from ..wire.answer import request_error
+from ..wire.status import EmulationStatus, Statuses
 
 #: How long the service is asked to hold one answer; below the 60 s after which proxies commonly give up.
 LONG_POLL_S = 30

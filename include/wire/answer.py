@@ -10,14 +10,14 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from include.exceptions import (
+from ..exceptions import (
     DataEmulatorAnswerError,
     DataEmulatorRequestError,
     DataEmulatorUnavailableError,
     EmulationNotFoundError,
 )
-from include.retry import TRANSIENT_STATUS_CODES
-from include.wire.call import Call
+from ..retry import TRANSIENT_STATUS_CODES
+from .call import Call
 
 _MAX_DETAIL_CHARS = 1000
 _NO_SUCH_ROUTE = (404, 405, 501)

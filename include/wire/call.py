@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from include.wire.request import EmulationRequest
+from .request import EmulationRequest
 
 _EMULATIONS_PATH = "/emulator/"  # with the slash: without it the original answers with a redirect
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from include.exceptions import DataEmulatorAnswerError
-from include.wire.answer import Answer
+from ..exceptions import DataEmulatorAnswerError
+from .answer import Answer
 
 
 @dataclass(frozen=True)

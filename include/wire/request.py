@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 
-from include.domain_list.fields import FIELDS, Field, plain
-from include.exceptions import DataEmulatorConfigError
+from ..domain_list.fields import FIELDS, Field, plain
+from ..exceptions import DataEmulatorConfigError
 
 #: The value of ``rate`` that asks for as many records a second as the service can make.
 UNLIMITED: Literal["unlimited"] = "unlimited"

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from include.exceptions import DataEmulatorAnswerError
-from include.wire.answer import Answer
-from include.wording import size
+from ..exceptions import DataEmulatorAnswerError
+from ..wording import size
+from .answer import Answer
 
 
 class EmulationState(StrEnum):
