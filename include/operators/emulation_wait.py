@@ -126,7 +126,7 @@ class EmulationWaitOperator(EmulationOperator):
         deadline = time.time() + wait_s
         must_end_at = self._must_end_at(context)
         ends = WaitDeadline(min(deadline, must_end_at), min(latest_end(deadline, wait_s), must_end_at))
-        self.log.info("Waiting up to %g s for emulation %s", ends.at - time.time(), self.name_of(emulation_id))
+        self.log.info("Waiting up to %.0f s for emulation %s", ends.remaining_s(), self.name_of(emulation_id))
         if self.deferrable:
             self._defer(emulation_id, poll_interval_s, ends)
         return self._poll(context, emulation_id, poll_interval_s, ends)
@@ -190,7 +190,7 @@ class EmulationWaitOperator(EmulationOperator):
         if event["outcome"] == "refused":
             from ..wire.answer import request_error
 
-            asked = f"Status of emulation {self.name_of(emulation_id)}: the service"
+            asked = f"the status of emulation {self.name_of(emulation_id)}"
             raise request_error(asked, event["http_status"], event["detail"])
         if event["outcome"] == "misconfigured":
             raise DataEmulatorConfigError(event["problem"])

@@ -61,6 +61,13 @@ class Run:
         failed = [task for task in self.airflow.task_instances(self.dag_id, self.run_id) if task.state != "success"]
         return "\n".join(line for task in failed for line in self.airflow.task_log(self.dag_id, self.run_id, task))
 
+    def traceback_of(self, task_id: str) -> list[dict[str, Any]]:
+        """The frames of the traceback with which the last try of a task ended, as the UI shows them."""
+        path = f"{self.path}/taskInstances/{task_id}/logs/{self.task(task_id)['try_number']}"
+        content = self.airflow.request("GET", path, full_content="true")["content"]
+        errors = [error for entry in content if isinstance(entry, dict) for error in entry.get("error_detail") or []]
+        return [frame for error in errors for frame in error["frames"]]
+
     def returned(self, task_id: str) -> Any:
         return self.airflow.return_value(self.dag_id, self.run_id, task_id, -1)
 

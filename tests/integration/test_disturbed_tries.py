@@ -108,12 +108,29 @@ def test_a_failed_emulation_is_run_as_often_as_its_task_is_tried(
 
 
 @whole
+def test_a_refusal_fails_the_start_at_once_and_its_reason_is_not_hidden_by_a_traceback(
+    start_run: StartRun, door: Door
+) -> None:
+    door.answered_with["POST "] = [400]
+    run = start_run()
+    run.ends("failed")
+    assert run.task("start")["try_number"] == 1
+    assert "DataEmulatorRequestError: disturbed (400, " in run.log_of_failed()
+    frames = [f"{frame['filename'].rsplit('/', 1)[-1]}: {frame['name']}" for frame in run.traceback_of("start")]
+    assert [each for each in frames if "task_runner" not in each] == [
+        "operator.py: wrapper",
+        "emulation.py: execute",
+        "emulation.py: _run_step",
+    ], frames
+
+
+@whole
 @pytest.mark.parametrize("dag_id", ["two_tasks", "polling"])
 def test_a_failed_emulation_of_another_task_fails_its_wait_at_once(
     dag_id: str, start_run: StartRun, door: Door
 ) -> None:
     door.next_ends = ["failed"]
-    run = start_run(dag_id)
+    run = start_run(dag_id, timeout=5)
     run.ends("failed")
     assert len(run.ids) == run.task("wait")["try_number"] == 1
     assert "The disk is full. To run it again, clear task 'start' together with this one" in run.log_of_failed()
@@ -139,7 +156,7 @@ def test_a_clear_starts_another_emulation_whatever_the_retries_are_by_then(
 ) -> None:
     """So that `max_tries` is after the clear what it was before."""
     set_retries(2)
-    run = start_run("changed")
+    run = start_run("changed", timeout=600)
     run.ends("success")
     before = run.task("start")["max_tries"]
     set_retries(1)
@@ -149,7 +166,8 @@ def test_a_clear_starts_another_emulation_whatever_the_retries_are_by_then(
     first, second = run.ids
     assert run.returned("start") == second
     ends_as(door, first, "cancelled")
-    ends_as(door, second, "completed")
+    door.client.delete(f"/emulator/{second}")  # that DAG has nothing that waits for it
+    ends_as(door, second, "cancelled")
 
 
 # The two limits of a wait.

@@ -115,7 +115,7 @@ def races() -> None:
 def changed() -> None:
     """Its retries change: a Variable, read when the file is parsed, stands in for an edited file."""
     retries = int(Variable.get("changed_retries", default=0))
-    StartEmulatorOperator(task_id="start", retries=retries, **{**REQUEST, "timeout": 20})
+    StartEmulatorOperator(task_id="start", retries=retries, **REQUEST)
 
 
 two_tasks()
