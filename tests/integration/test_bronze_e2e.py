@@ -129,6 +129,30 @@ def test_what_completes_while_the_dag_is_paused_is_caught_up_with_by_hand(
     assert len(rows_in_bronze(stack, "user-profile", emulation_id)) == counted
 
 
+def test_every_kind_of_schedule_by_the_assets_starts_runs_each_with_its_receipts(airflow: AirflowApi) -> None:
+    dag_ids = ("plain", "plain_or", "partitioned")
+    wait_until(lambda: all(airflow.has_dag(dag_id) for dag_id in dag_ids))
+    run_id = trigger(airflow, [{**PROFILES, "timeout": 1}, {**PROFILES, "timeout": 1}])
+    assert outcome(airflow, run_id) == "success"
+    ids = [airflow.return_value(DAG_ID, run_id, START, index) for index in (0, 1)]
+
+    wait_until(lambda: set(ids) <= set(seen_by(airflow, "partitioned")))
+    wait_until(lambda: all(set(ids) & set(seen_by(airflow, dag_id)) for dag_id in dag_ids))
+    for dag_id in dag_ids:
+        # Of two that come together a plain schedule may keep the second for its next run.
+        seen = [each for each in seen_by(airflow, dag_id) if each in ids]
+        assert len(seen) == len(set(seen)), f"{dag_id}: one of them started two runs"
+    keys = {dag_id: {run["partition_key"] for run in airflow.runs(dag_id)} for dag_id in dag_ids}
+    assert keys["plain"] == keys["plain_or"] == {None}
+    assert "user-profile" in keys["partitioned"]
+
+
+def seen_by(airflow: AirflowApi, dag_id: str) -> list[str]:
+    """The emulations whose events started the runs of a DAG, by what its task returned."""
+    done = [run["dag_run_id"] for run in airflow.runs(dag_id) if run["state"] == "success"]
+    return [str(each) for run_id in done for each in airflow.return_value(dag_id, run_id, "receipts", -1)]
+
+
 def test_time_starts_no_runs_here(airflow: AirflowApi) -> None:
     assert {run["run_type"] for run in airflow.runs(DAG_ID)} == {"manual"}
 
