@@ -62,7 +62,13 @@ def two_tasks_running_on() -> None:
 def polling() -> None:
     """The wait keeps its worker."""
     start = StartEmulatorOperator(task_id="start", **REQUEST)
-    wait = StatusEmulationOperator(task_id="wait", prev_task_id="start", deferrable=False, poll_interval=1)
+    wait = StatusEmulationOperator(
+        task_id="wait",
+        prev_task_id="start",
+        wait_timeout="{{ params.wait_timeout }}",
+        deferrable=False,
+        poll_interval=1,
+    )
     start >> wait
 
 
@@ -75,7 +81,9 @@ def one_task() -> None:
 @dag(dag_id="one_task_polling", **OPTIONS)
 def one_task_polling() -> None:
     """Both in one, which keeps its worker."""
-    RunEmulationOperator(task_id="run", deferrable=False, poll_interval=1, **REQUEST)
+    RunEmulationOperator(
+        task_id="run", wait_timeout="{{ params.wait_timeout }}", deferrable=False, poll_interval=1, **REQUEST
+    )
 
 
 @dag(dag_id="one_task_tried_four_times", **{**OPTIONS, "default_args": {"retries": 3, "retry_delay": SOON}})
