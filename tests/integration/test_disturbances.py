@@ -337,13 +337,15 @@ def test_the_service_is_killed_and_comes_back(start_run: StartRun, whole_stack: 
 
 
 @whole
-@pytest.mark.parametrize("dag_id", ["two_tasks", "one_task"])
-def test_the_wait_runs_out(dag_id: str, start_run: StartRun, door: Door) -> None:
+@pytest.mark.parametrize(("dag_id", "emulations"), [("two_tasks", 1), ("one_task", 3)])
+def test_the_wait_runs_out(dag_id: str, emulations: int, start_run: StartRun, door: Door) -> None:
+    """In one task with its start, it is run again as often as the task is tried."""
     run = start_run(dag_id, wait_timeout=8)
     run.ends("failed")
-    (emulation_id,) = run.ids
-    ends_as(door, emulation_id, "cancelled")
-    assert "was not over after 8 s; last seen processing; it was cancelled" in run.log_of_failed()
+    assert len(run.ids) == emulations
+    for emulation_id in run.ids:
+        ends_as(door, emulation_id, "cancelled")
+    assert "was not over after 8 s (wait_timeout); last seen processing; it was cancelled" in run.log_of_failed()
 
 
 @whole
