@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
+import httpx
 import pytest
 
 from data_emulator.stack.airflow_api import AirflowApi
@@ -111,7 +112,7 @@ def test_a_failed_emulation_is_run_as_often_as_its_task_is_tried(
 def test_a_refusal_fails_the_start_at_once_and_its_reason_is_not_hidden_by_a_traceback(
     start_run: StartRun, door: Door
 ) -> None:
-    door.answered_with["POST "] = [400]
+    door.astray = httpx.Response(400, json={"detail": "disturbed"})
     run = start_run()
     run.ends("failed")
     assert run.task("start")["try_number"] == 1
