@@ -58,7 +58,8 @@ test-aws: $(INSTALLED) ## run the tests of an aws connection with a role, in a .
 	@.venv-aws/bin/python -m pytest tests/include/bronze/test_s3_connection.py
 
 test-disturbances: $(INSTALLED) ## run every way a task can be disturbed, on a real scheduler and triggerer
-	@$(BIN)/python -m pytest tests/integration/test_disturb*.py tests/integration/test_concurrent_runs.py
+	@$(BIN)/python -m pytest tests/integration/test_disturb*.py tests/integration/test_concurrent_runs.py \
+		tests/integration/test_days.py
 
 test-airflow-oldest: $(OLDEST)/.installed ## run the Airflow side's tests, and one run for real, on the oldest Airflow that is supported
 	@$(OLDEST)/bin/python -m pytest -m "not integration" .astro tests/include tests/dags
