@@ -73,8 +73,8 @@ def backfill(scheduled_stack: Stack, airflow: AirflowApi) -> Callable[..., None]
         days = ["--from-date", first.isoformat(), "--to-date", last.isoformat()]
         command = scheduled_stack.airflow.command("backfill", "create", "--dag-id", dag_id, *days, *more)
         environment = {**_inherited(), **command.env}
-        # On SQLite, Airflow stores a run before its tasks: a scheduler that sees it in between takes it for one that has
-        # ended, or dies when the run is taken back.
+        # On SQLite, Airflow stores a run before its tasks. A scheduler that sees it in between takes it for one that
+        # has ended, or dies when the run is taken back.
         scheduler = scheduled_stack.airflow.components["scheduler"]
         for attempts_left in reversed(range(5)):
             scheduler.stop()
