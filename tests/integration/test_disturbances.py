@@ -187,7 +187,7 @@ def test_the_wait_is_cleared(start_run: StartRun, door: Door) -> None:
     run.ends("failed")
     (emulation_id,) = run.ids
     ends_as(door, emulation_id, "cancelled")
-    assert "clear the task that starts it together with this one" in run.log_of_failed()
+    assert "clear task 'start' together with this one" in run.log_of_failed()
 
 
 @whole
