@@ -165,7 +165,8 @@ class Airflow:
                 "fernet_key": self._secret("core", "fernet_key"),
             },
             # Four processes write to one file: on a busy machine SQLite's own 5 s are too short a wait for its lock.
-            "database": {"sql_alchemy_conn": f"sqlite:///{self._database}?timeout=60"},
+            # But the API server can wait for a lock that it has itself, and answers nobody meanwhile.
+            "database": {"sql_alchemy_conn": f"sqlite:///{self._database}?timeout=10"},
             "logging": {"base_log_folder": self._home / "logs"},
             "api": {
                 "base_url": self.url,

@@ -11,7 +11,7 @@ import httpx
 from data_emulator.stack.processes import StackError
 
 _TIMEOUT_S = 30.0
-_READ_ATTEMPTS = 3
+_ATTEMPTS = 3
 
 
 class AirflowApiError(StackError):
@@ -56,17 +56,18 @@ class AirflowApi:
         return response.json() if response.content else None
 
     def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """Send a request; one that only reads is sent again when a busy machine made it time out."""
-        for attempts_left in reversed(range(_READ_ATTEMPTS if method == "GET" else 1)):
+        """Send a request, and again when SQLite was locked, or a busy machine made one that only reads time out."""
+        for attempts_left in reversed(range(_ATTEMPTS)):
             try:
                 response = self._client.request(method, path, **arguments)
             except httpx.TransportError as error:
-                if not attempts_left:
+                if method != "GET" or not attempts_left:
                     raise AirflowUnreachableError(f"Airflow gave no answer to {method} {path}: {error!r}") from error
             else:
-                if response.is_error:
+                if not response.is_error:
+                    return response
+                if not (attempts_left and _was_locked(response)):
                     raise AirflowApiError(method, path, response)
-                return response
         raise AssertionError("unreachable")
 
     def set_variable(self, key: str, value: str) -> None:
@@ -180,6 +181,11 @@ class AirflowApi:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._client.close()
+
+
+def _was_locked(response: httpx.Response) -> bool:
+    """Tell whether Airflow has waited for SQLite's lock in vain; it has stored nothing then."""
+    return response.status_code == httpx.codes.INTERNAL_SERVER_ERROR and "Database error" in response.text
 
 
 def _log_lines(entry: str | Mapping[str, Any]) -> list[str]:

@@ -132,6 +132,8 @@ def test_what_completes_while_the_dag_is_paused_is_caught_up_with_by_hand(
 def test_every_kind_of_schedule_by_the_assets_starts_runs_each_with_its_receipts(airflow: AirflowApi) -> None:
     dag_ids = ("plain", "plain_or", "partitioned")
     wait_until(lambda: all(airflow.has_dag(dag_id) for dag_id in dag_ids))
+    for dag_id in dag_ids:
+        airflow.request("PATCH", f"/dags/{dag_id}", {"is_paused": False})
     run_id = trigger(airflow, [{**PROFILES, "timeout": 1}, {**PROFILES, "timeout": 1}])
     assert outcome(airflow, run_id) == "success"
     ids = [airflow.return_value(DAG_ID, run_id, START, index) for index in (0, 1)]
@@ -145,6 +147,8 @@ def test_every_kind_of_schedule_by_the_assets_starts_runs_each_with_its_receipts
     keys = {dag_id: {run["partition_key"] for run in airflow.runs(dag_id)} for dag_id in dag_ids}
     assert keys["plain"] == keys["plain_or"] == {None}
     assert "user-profile" in keys["partitioned"]
+    for dag_id in dag_ids:
+        airflow.request("PATCH", f"/dags/{dag_id}", {"is_paused": True})
 
 
 def seen_by(airflow: AirflowApi, dag_id: str) -> list[str]:
