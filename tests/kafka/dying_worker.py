@@ -31,7 +31,7 @@ def main(pipe: Connection, settings: Settings, transactional_id: str, at_work: A
     async def call(self: KafkaWriter, name: str) -> None:
         nonlocal commits
         commits += name == "commit_transaction"
-        if not dies or commits < 3:  # something has been committed before
+        if not dies or commits < 2:  # one has passed: where all is slow, there may not be many more
             await original(self, name)
             return
         match os.environ[MOMENT]:

@@ -182,7 +182,7 @@ def settlements(monkeypatch: pytest.MonkeyPatch) -> Settlements:
 
 @pytest.fixture
 def dies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Path]:
-    """Have the first worker die at a moment of its third commit; return the path that is there once it has."""
+    """Have the first worker die at a moment of its second commit; return the path that is there once it has."""
 
     def at(moment: str, broker: ApacheKafka | None = None) -> Path:
         monkeypatch.setattr(worker, "main", dying_worker.main)
@@ -199,12 +199,12 @@ def test_a_worker_that_dies_at_its_commit(
     serve: Serve, topic: Topic, settlements: Settlements, dies: Callable[..., Path], moment: str
 ) -> None:
     died = dies(moment)
-    service = serve()
-    ids = [started(service, timeout=4, rate=rate, seed=rate) for rate in (100, 1000)]
+    service = serve(commit_interval_s=0.1)
+    ids = [started(service, rate=rate, seed=rate) for rate in (100, 1000)]
     states = [ended(service, each).state for each in ids]
     assert died.exists()
     assert states == [State.COMPLETED] * 2
-    assert [assert_manifest_is_true(service, topic, each) for each in ids] == [400, 4000]
+    assert [assert_manifest_is_true(service, topic, each) for each in ids] == [600, 6000]
     # Each way was found out for what it was.
     if moment == "before":
         assert (len(settlements.committed), len(settlements.not_committed)) == (0, 1)
@@ -222,8 +222,8 @@ def test_a_worker_that_dies_at_its_commit_and_a_broker_with_it(
     moment: str,
 ) -> None:
     died = dies(moment, apache_kafka)
-    service = serve()
-    emulation_id = started(service, timeout=4)
+    service = serve(commit_interval_s=0.1)
+    emulation_id = started(service)
     wait_until(died.exists, "the worker has died")
     apache_kafka.kill()
     try:
@@ -232,7 +232,7 @@ def test_a_worker_that_dies_at_its_commit_and_a_broker_with_it(
     finally:
         apache_kafka.start()
     assert ended(service, emulation_id).state is State.COMPLETED
-    assert assert_manifest_is_true(service, topic, emulation_id) == 4000
+    assert assert_manifest_is_true(service, topic, emulation_id) == 6000
     assert (len(settlements.committed), len(settlements.not_committed)) == ((0, 1) if moment == "before" else (1, 0))
 
 
@@ -241,7 +241,7 @@ def test_what_cannot_be_found_out_in_time_is_found_out_later(
     serve: Serve, apache_kafka: ApacheKafka, topic: Topic, dies: Callable[..., Path], moment: str, ends: str
 ) -> None:
     died = dies(moment, apache_kafka)
-    service = serve(sink_outage_s=1.0 if ends == "failed" else PATIENCE_S)
+    service = serve(commit_interval_s=0.1, sink_outage_s=1.0 if ends == "failed" else PATIENCE_S)
     emulation_id = started(service, timeout=3600)
     wait_until(died.exists, "the worker has died")
     apache_kafka.kill()
@@ -273,14 +273,14 @@ def test_a_service_that_dies_with_its_worker_finds_out_when_it_is_back(
     died = dies(moment)
     with monkeypatch.context() as deaf:
         deaf.setattr(Dispatcher, "on_lost", lambda *_: None)  # as if it had died at that moment too
-        service = serve()
-        emulation_id = started(service, timeout=4)
+        service = serve(commit_interval_s=0.1)
+        emulation_id = started(service)
         wait_until(died.exists, "the worker has died")
         before = committed_records(service, emulation_id)
-        service = serve()
+        service = serve(commit_interval_s=0.1)
     wait_until(lambda: committed_records(service, emulation_id) > before, "it goes on")
     assert ended(service, emulation_id).state is State.COMPLETED
-    assert assert_manifest_is_true(service, topic, emulation_id) == 4000
+    assert assert_manifest_is_true(service, topic, emulation_id) == 6000
 
 
 def test_a_worker_of_an_earlier_life_is_fenced(serve: Serve, topic: Topic) -> None:
