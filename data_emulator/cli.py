@@ -16,6 +16,7 @@ from data_emulator.domains import all_domains
 from data_emulator.errors import ConfigurationError
 from data_emulator.report import write_report
 from data_emulator.settings import Settings
+from data_emulator.suggestion import suggestion
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="The Data Emulator Service.", pretty_exceptions_enable=False
@@ -78,7 +79,7 @@ def report(
 ) -> None:
     """Write a page about how realistic a domain's records are; exit status 1 if a check does not hold."""
     if domain not in all_domains():
-        _give_up(f"there is no domain {domain!r}; there are {', '.join(all_domains())}")
+        _give_up(f"there is no domain {domain!r}; {suggestion(domain, all_domains())}")
     settings = _settings({})
     path = to or Path(f"realism-{domain}.html")
     try:

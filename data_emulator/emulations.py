@@ -32,6 +32,7 @@ from data_emulator.sinks.kafka import KafkaTarget
 from data_emulator.sinks.s3 import S3Target
 from data_emulator.sinks.schema_registry import SchemaRegistry
 from data_emulator.store import Emulation, Store
+from data_emulator.suggestion import suggestion
 from data_emulator.waiters import Waiters
 from data_emulator.wire import EmulationRequest, State
 
@@ -203,10 +204,14 @@ class Emulations:
     def _admitted(self, request: EmulationRequest, digest: str) -> Emulation:
         """Return the emulation that a request asks for, its defaults filled in, if its names are known."""
         if request.emulator_sync not in ("minio", "kafka"):
-            raise InvalidRequest(f"Unsupported emulator sync type: {request.emulator_sync}")
+            hint = suggestion(request.emulator_sync, ("minio", "kafka"))
+            raise InvalidRequest(
+                f"Unsupported emulator sync type: {request.emulator_sync or repr('')}; {hint} (minio is any S3 store)"
+            )
         domain = request.emulation_domain.lower()
         if domain not in all_domains():
-            raise InvalidRequest(f"Domain not supported: {request.emulation_domain}")
+            hint = suggestion(domain, all_domains())
+            raise InvalidRequest(f"Domain not supported: {request.emulation_domain or repr('')}; {hint}")
         compression = checked_compression(request, has_schema_registry=self._schema_registry is not None)
         emulation_id = str(uuid.uuid4())
         seed = request.seed if request.seed is not None else uuid.UUID(emulation_id).int % 2**63

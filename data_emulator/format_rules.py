@@ -7,6 +7,7 @@ from data_emulator.errors import InvalidRequest
 from data_emulator.formats.avro import NoAvroForm, avro_schema
 from data_emulator.formats.catalog import FORMATS
 from data_emulator.formats.envelope import envelope_schema
+from data_emulator.suggestion import suggestion
 from data_emulator.wire import EmulationRequest
 
 
@@ -17,13 +18,13 @@ def checked_compression(request: EmulationRequest, *, has_schema_registry: bool)
     """
     name, compression = request.format_type, request.compression
     if name not in FORMATS:
-        raise InvalidRequest(f"Format not supported: format_type {name!r}; it is one of {', '.join(FORMATS)}")
+        raise InvalidRequest(f"Format not supported: format_type {name!r}; {suggestion(name, FORMATS)}")
     if request.emulator_sync == "minio":
         allowed = FORMATS[name].compressions
         if compression is not None and compression not in allowed:
             raise InvalidRequest(
-                f"Compression not supported: compression {compression!r}; for format_type {name!r} it is one of "
-                f"{', '.join(allowed)}, or left out for {allowed[0]}"
+                f"Compression not supported: compression {compression!r} with format_type {name!r}; "
+                f"{suggestion(compression, allowed)}; left out, it is {allowed[0]}"
             )
         return compression or FORMATS[name].usual_compression
     if name == "parquet":

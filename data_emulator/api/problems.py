@@ -14,7 +14,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from data_emulator.errors import RequestRefused
-from data_emulator.wire import Problem
+from data_emulator.suggestion import did_you_mean
+from data_emulator.wire import EmulationRequest, Problem, StatusesRequest
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -40,13 +41,14 @@ def install(app: FastAPI) -> None:
         return refusal(error)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         # The input is shown as it came, but for what JSON cannot hold: an exception in pydantic's `ctx`, NaN, Infinity.
         encoders: dict[Any, Callable[[Any], Any]] = {
             Exception: str,
             float: lambda number: number if math.isfinite(number) else str(number),
         }
-        return problem(422, "Invalid request", jsonable_encoder(error.errors(), custom_encoder=encoders))
+        wrong = [_with_suggestion(each, request.url.path) for each in error.errors()]
+        return problem(422, "Invalid request", jsonable_encoder(wrong, custom_encoder=encoders))
 
     @app.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> JSONResponse:
@@ -57,3 +59,12 @@ def install(app: FastAPI) -> None:
     async def defect(_: Request, error: Exception) -> JSONResponse:
         # The traceback goes to the log; what it holds is not for the client.
         return problem(500, "Internal Server Error", f"internal error: {type(error).__name__}")
+
+
+def _with_suggestion(wrong: dict[str, Any], path: str) -> dict[str, Any]:
+    """Return what is wrong with a field; if it is unknown, with the name that was probably meant."""
+    if wrong["type"] != "extra_forbidden":
+        return wrong
+    model = StatusesRequest if path.endswith("/status") else EmulationRequest
+    meant = did_you_mean(str(wrong["loc"][-1]), model.model_fields)
+    return {**wrong, "msg": f"unknown field; did you mean {meant!r}?"} if meant else {**wrong, "msg": "unknown field"}

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
 from data_emulator.api.app import create_app
+from data_emulator.domains import all_domains
 from data_emulator.settings import Settings
 from tests.data_emulator.running_service import request
 
@@ -74,7 +75,7 @@ def test_a_body_that_makes_no_sense_is_a_problem_with_a_list(http: TestClient) -
 
 def test_an_unsupported_value_is_a_problem_with_a_text(http: TestClient) -> None:
     answer = http.post("/emulator/", json=request(emulation_domain="orders"))
-    assert assert_problem(answer, 400) == "Domain not supported: orders"
+    assert assert_problem(answer, 400) == f"Domain not supported: orders; there are {', '.join(all_domains())}"
 
 
 def test_a_sink_that_is_not_configured_is_a_problem_that_says_how(http: TestClient) -> None:

@@ -86,6 +86,8 @@ def test_answered_as_recorded(running: RunningService, name: str) -> None:
         theirs = "Domain not supported: orders"  # the original speaks of a bucket instead
     if isinstance(theirs, dict):
         assert theirs.items() <= ours.items()
+    elif isinstance(theirs, str):
+        assert ours.startswith(theirs)  # ours goes on with the names that there are
     else:
         assert ours == theirs
     if answer.is_success and "id" in answer.json():

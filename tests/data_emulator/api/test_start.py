@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from data_emulator.domains import all_domains
 from data_emulator.settings import Settings
 from data_emulator.stack.seaweedfs import SeaweedFS
 from tests.data_emulator import readback
@@ -143,6 +144,14 @@ def test_a_wrong_value_is_refused_by_the_fields_name(http: httpx.Client, field: 
     assert http.get("/emulator/").json()["total"] == before
 
 
+def test_an_unknown_field_is_answered_with_the_one_that_was_meant(http: httpx.Client) -> None:
+    answer = http.post("/emulator/", json=request(max_record=5, colour="red"))
+    by_field = {each["loc"][-1]: each["msg"] for each in answer.json()["detail"]}
+    assert by_field == {"max_record": "unknown field; did you mean 'max_records'?", "colour": "unknown field"}
+    (wrong,) = http.post("/emulator/status", json={"ids": ["x"], "id": ["x"]}).json()["detail"]
+    assert wrong["msg"] == "unknown field; did you mean 'ids'?"
+
+
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
 def test_a_rate_that_is_no_number_is_refused(http: httpx.Client, number: str) -> None:
     body = json.dumps(request()).replace('"rate": null', f'"rate": {number}')
@@ -154,12 +163,36 @@ def test_a_rate_that_is_no_number_is_refused(http: httpx.Client, number: str) ->
 @pytest.mark.parametrize(
     ("field", "value", "detail"),
     [
-        ("emulator_sync", "MinIO", "Unsupported emulator sync type: MinIO"),
-        ("emulation_domain", "", "Domain not supported: "),
-        ("format_type", "xml", "Format not supported: format_type 'xml'; it is one of json, csv, parquet, avro"),
+        (
+            "emulator_sync",
+            "MinIO",
+            (
+                "Unsupported emulator sync type: MinIO; did you mean 'minio'? There are minio, kafka (minio is any S3 "
+                "store)"
+            ),
+        ),
+        (
+            "emulation_domain",
+            "Transactions",
+            f"Domain not supported: Transactions; did you mean 'transaction'? There are {', '.join(all_domains())}",
+        ),
+        ("emulation_domain", "", f"Domain not supported: ''; there are {', '.join(all_domains())}"),
+        (
+            "format_type",
+            "parqet",
+            "Format not supported: format_type 'parqet'; did you mean 'parquet'? There are json, csv, parquet, avro",
+        ),
+        (
+            "compression",
+            "gz",
+            (
+                "Compression not supported: compression 'gz' with format_type 'json'; did you mean 'gzip'? "
+                "There are none, gzip, zstd; left out, it is none"
+            ),
+        ),
     ],
 )
-def test_an_unknown_name_is_refused(http: httpx.Client, field: str, value: str, detail: str) -> None:
+def test_an_unknown_name_is_answered_with_known_ones(http: httpx.Client, field: str, value: str, detail: str) -> None:
     answer = http.post("/emulator/", json=request(**{field: value}))
     assert (answer.status_code, answer.json()["detail"]) == (400, detail)
 
