@@ -1,14 +1,12 @@
-"""Reading records in every format that the service writes, by readers that share no code with its encoders.
-
-Of a record only the emulation that its envelope names is told; `None` stands for what is a row, and names none.
-"""
+"""Reading records in every format that the service writes, by readers that share no code with its encoders."""
 
 import csv
 import io
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import fastavro
@@ -17,16 +15,21 @@ import pyarrow.parquet as pq
 
 from data_emulator.errors import ConfigurationError, SinkUnavailable
 from data_emulator.formats.confluent import split_prefix
-from data_emulator.formats.envelope import EMULATION_ID
+from data_emulator.formats.envelope import EMULATION_ID, TIMESTAMP
 from data_emulator.settings import Settings
 from data_emulator.sinks.schema_registry import SchemaRegistry
 from data_emulator.stack.readback import ReadBackError
 
 _BUFFER_BYTES = 1 << 20
+_PAGE_BYTES = 1 << 16
 # No line and no Avro block is nearly as long; a damaged one may claim any length.
 _MAX_HELD_BYTES = 256 << 20
 _BATCH_RECORDS = 65_536
+_FEW_RECORDS = 64
 _REASON_CHARS = 200
+
+Record = dict[str, Any]
+"""A record in its envelope, of JSON's types. Of CSV it is flat, and every value is text."""
 
 
 class DamagedError(Exception):
@@ -38,7 +41,7 @@ class DamagedError(Exception):
 
 
 def object_ids(content: BinaryIO, format_type: str, compression: str) -> Iterator[object]:
-    """Yield, for each record of an object in S3, the emulation that it names.
+    """Yield, for each record of an object in S3, the emulation that its envelope names; `None` for a row without one.
 
     A line, a block of Avro or a batch of one Parquet column is held at a time, and a Parquet file, which is read from
     its end, lies on disk meanwhile.
@@ -48,7 +51,7 @@ def object_ids(content: BinaryIO, format_type: str, compression: str) -> Iterato
     :raises DamagedError: behind the last record that could be decoded.
     :raises ReadBackError: when `content` raises it, or there is no room on disk.
     """
-    try:
+    with _damage_told():
         if format_type == "parquet":
             yield from _parquet_ids(content)
         elif format_type == "avro":
@@ -57,10 +60,46 @@ def object_ids(content: BinaryIO, format_type: str, compression: str) -> Iterato
             yield from _csv_ids(_lines(_decompressed(content, compression)))
         else:
             yield from map(_json_line_id, _lines(_decompressed(content, compression)))
+
+
+def object_records(content: BinaryIO, format_type: str, compression: str) -> Iterator[Record]:
+    """Yield the records of an object in S3, for those who want the first few: no more is read than they take.
+
+    :param content: at its start, and seekable: Parquet is read from its end.
+    :param compression: as for `object_ids`.
+    :raises DamagedError: behind the last record that could be decoded.
+    :raises ReadBackError: when `content` raises it.
+    """
+    with _damage_told():
+        if format_type == "parquet":
+            file = pq.ParquetFile(content, buffer_size=_PAGE_BYTES, pre_buffer=False)
+            for batch in file.iter_batches(_FEW_RECORDS, use_threads=False):
+                yield from batch.to_pylist()
+        elif format_type == "avro":
+            yield from map(_checked, fastavro.reader(_BoundedReads(content)))  # type: ignore[arg-type]
+        elif format_type == "csv":
+            rows = _csv_rows(_lines(_decompressed(content, compression)))
+            header = next(rows, [])
+            yield from (dict(zip(header, row, strict=True)) for row in rows)
+        else:
+            yield from (_checked(json.loads(line)) for line in _lines(_decompressed(content, compression)))
+
+
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    """Raise what a decoder raises as DamagedError; given garbage, it is nearly anything, MemoryError among it."""
+    try:
+        yield
     except ReadBackError:
         raise
-    except Exception as error:  # Given garbage, decoders raise nearly anything, IndexError and MemoryError among it.
+    except Exception as error:
         raise DamagedError(error) from error
+
+
+def _checked(record: object) -> Record:
+    if not isinstance(record, dict):
+        raise ValueError(f"a record is an object, not {type(record).__name__}")
+    return record
 
 
 def _decompressed(content: BinaryIO, compression: str) -> BinaryIO:
@@ -128,18 +167,22 @@ class _BoundedReads:
 
 
 class MessageDecoder:
-    """Tells of a Kafka message's value which emulation it belongs to.
+    """Decodes the values of an emulation's Kafka messages.
 
     :param settings: where the schema registry is, which is asked once for each schema that is met.
+    :param csv_columns: the names of a CSV row's fields, since it has no header; beyond those known they are numbered.
     :raises ReadBackError: when the format is Avro and the settings lead to no schema registry.
     """
 
-    def __init__(self, format_type: str, settings: Settings) -> None:
+    def __init__(
+        self, format_type: str, settings: Settings, csv_columns: Sequence[str] = (EMULATION_ID, TIMESTAMP)
+    ) -> None:
+        self._csv_columns = csv_columns
         self._decoded: Callable[[bytes], object]
         if format_type == "avro":
-            self._decoded = _AvroMessages(settings).emulation_id
+            self._decoded = _AvroMessages(settings).record
         else:
-            self._decoded = _csv_message_id if format_type == "csv" else _json_message_id
+            self._decoded = self._csv_record if format_type == "csv" else json.loads
 
     def emulation_id(self, value: bytes) -> object:
         """Return the emulation that the record names; `None` if it names none.
@@ -147,21 +190,18 @@ class MessageDecoder:
         :raises DamagedError: when the value is no record of the format.
         :raises ReadBackError: when the schema registry cannot be asked.
         """
-        try:
-            return self._decoded(value)
-        except ReadBackError:
-            raise
-        except Exception as error:  # as above
-            raise DamagedError(error) from error
+        with _damage_told():
+            return _id_in(self._decoded(value))
 
+    def record(self, value: bytes) -> Record:
+        """Return the record. Raises as `emulation_id` does."""
+        with _damage_told():
+            return _checked(self._decoded(value))
 
-def _json_message_id(value: bytes) -> object:
-    return _id_in(json.loads(value))
-
-
-def _csv_message_id(value: bytes) -> object:
-    """Return the first field, since there is no header that would say which it is."""
-    return next(_csv_rows([value]), [None])[0]
+    def _csv_record(self, value: bytes) -> Record:
+        row = next(_csv_rows([value]), [])
+        numbered = [f"column_{number}" for number in range(len(self._csv_columns) + 1, len(row) + 1)]
+        return dict(zip([*self._csv_columns, *numbered], row, strict=False))
 
 
 class _AvroMessages:
@@ -176,7 +216,7 @@ class _AvroMessages:
             raise ReadBackError(str(error)) from error
         self._schemas: dict[int, Any] = {}
 
-    def emulation_id(self, value: bytes) -> object:
+    def record(self, value: bytes) -> object:
         schema_id, encoded = split_prefix(value)
         if schema_id not in self._schemas:
             self._schemas[schema_id] = self._fetched(schema_id)
@@ -187,7 +227,7 @@ class _AvroMessages:
         record = fastavro.schemaless_reader(stream, schema, None)
         if rest := len(encoded) - stream.tell():
             raise ValueError(f"{rest:,} bytes are left behind the record")
-        return _id_in(record)
+        return record
 
     def _fetched(self, schema_id: int) -> Any:
         """Return a schema, parsed; `None` if the registry does not know it."""

@@ -1,9 +1,10 @@
 """Reading an emulation's messages back from the broker, and counting them."""
 
 import time
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -13,7 +14,7 @@ from data_emulator.stack.decoding import DamagedError, MessageDecoder
 from data_emulator.stack.readback import Counted, ReadBackError
 from data_emulator.wire import Manifest
 
-_SILENCE_S = 30.0
+SILENCE_S = 30.0
 _METADATA_TIMEOUT_S = 10.0
 _CONSUME_BATCH = 1000
 _CONSUME_TIMEOUT_S = 0.2
@@ -90,7 +91,33 @@ def _messages(manifest: Manifest, settings: Settings) -> Generator[Message]:
     transaction, where librdkafka says that it has been reached. For that the broker lets it wait.
     """
     topic = manifest.topic or ""
-    config = {
+    with reading(topic), closing(Consumer(consumer_config(manifest, settings))) as consumer:
+        partitions = list(consumer.list_topics(topic, timeout=_METADATA_TIMEOUT_S).topics[topic].partitions)
+        consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+        unfinished, read_to = set(partitions), dict.fromkeys(partitions, 0)
+        heard_at = time.monotonic()
+        while unfinished:
+            # It waits out its timeout unless the batch gets full, and the last one does not.
+            messages = consumer.consume(_CONSUME_BATCH, timeout=_CONSUME_TIMEOUT_S)
+            if messages:
+                heard_at = time.monotonic()
+            elif time.monotonic() > heard_at + SILENCE_S:
+                raise ReadBackError(f"topic {topic}: the broker sent nothing for {SILENCE_S:.0f} s")
+            for message in messages:
+                error = message.error()
+                if error is None:
+                    read_to[message.partition() or 0] = (message.offset() or 0) + 1
+                    yield message
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    unfinished.discard(message.partition() or 0)  # Only a message that was not sent yet has None.
+                else:
+                    raise KafkaException(error)
+            unfinished -= {each for each in unfinished if read_to[each] == _end(consumer, topic, each)}
+
+
+def consumer_config(manifest: Manifest, settings: Settings) -> dict[str, Any]:
+    """Return librdkafka's properties for reading what lies in a topic, committed only, and being told where it ends."""
+    return {
         **client_config(settings),
         "group.id": f"receipt-{manifest.id}",
         "enable.auto.commit": False,
@@ -100,29 +127,13 @@ def _messages(manifest: Manifest, settings: Settings) -> Generator[Message]:
         "session.timeout.ms": 6000,
         "fetch.wait.max.ms": _FETCH_WAIT_MS,
     }
+
+
+@contextmanager
+def reading(topic: str) -> Iterator[None]:
+    """Raise what the broker's client raises as ReadBackError."""
     try:
-        with closing(Consumer(config)) as consumer:
-            partitions = list(consumer.list_topics(topic, timeout=_METADATA_TIMEOUT_S).topics[topic].partitions)
-            consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
-            unfinished, read_to = set(partitions), dict.fromkeys(partitions, 0)
-            heard_at = time.monotonic()
-            while unfinished:
-                # It waits out its timeout unless the batch gets full, and the last one does not.
-                messages = consumer.consume(_CONSUME_BATCH, timeout=_CONSUME_TIMEOUT_S)
-                if messages:
-                    heard_at = time.monotonic()
-                elif time.monotonic() > heard_at + _SILENCE_S:
-                    raise ReadBackError(f"topic {topic}: the broker sent nothing for {_SILENCE_S:.0f} s")
-                for message in messages:
-                    error = message.error()
-                    if error is None:
-                        read_to[message.partition() or 0] = (message.offset() or 0) + 1
-                        yield message
-                    elif error.code() == KafkaError._PARTITION_EOF:
-                        unfinished.discard(message.partition() or 0)  # Only a message that was not sent yet has None.
-                    else:
-                        raise KafkaException(error)
-                unfinished -= {each for each in unfinished if read_to[each] == _end(consumer, topic, each)}
+        yield
     except KafkaException as error:
         raise ReadBackError(f"topic {topic} cannot be read: {error.args[0].str()}") from error
 

@@ -36,7 +36,7 @@ def count_objects(manifest: Manifest, settings: Settings) -> Counted:
     store = open_bucket(settings, bucket, _REQUEST_TIMEOUT)
     stated = {entry.key: entry for entry in manifest.objects}
     counted = Counted()
-    with _reading(bucket):
+    with reading(bucket):
         for page in obstore.list(store, prefix=f"{manifest.id}/"):
             for meta in page:
                 key = meta["path"]
@@ -46,7 +46,8 @@ def count_objects(manifest: Manifest, settings: Settings) -> Counted:
 
 
 @contextmanager
-def _reading(bucket: str) -> Iterator[None]:
+def reading(bucket: str) -> Iterator[None]:
+    """Raise what the store's client raises as ReadBackError."""
     try:
         yield
     except (BaseError, OSError) as error:
@@ -57,7 +58,7 @@ def _count_object(
     content: "_ObjectStream", key: str, stated: ManifestObject | None, manifest: Manifest, counted: Counted
 ) -> None:
     records = strangers = 0
-    compression = _compression(key, manifest.format_type)
+    compression = compression_of(key, manifest.format_type)
     if compression is None:
         counted.problems.append(f"object {key} does not end in the name of a compression of {manifest.format_type}")
     else:
@@ -84,7 +85,7 @@ def _count_object(
         )
 
 
-def _compression(key: str, format_type: str) -> str | None:
+def compression_of(key: str, format_type: str) -> str | None:
     """Return how an object is compressed, which its name tells; `None` if the format has no such names."""
     for compression, extension in FORMATS[format_type].extensions.items():
         if key.endswith(f".{extension}"):
@@ -101,7 +102,7 @@ class _ObjectStream(io.RawIOBase):
 
     def __init__(self, store: S3Store, bucket: str, key: str) -> None:
         self._bucket = bucket
-        with _reading(bucket):
+        with reading(bucket):
             self._chunks = iter(obstore.get(store, key).stream(min_chunk_size=_CHUNK_BYTES))
         self._digest = hashlib.sha256()
         self._held = b""
@@ -130,7 +131,7 @@ class _ObjectStream(io.RawIOBase):
 
     def _next_chunk(self) -> bytes:
         """Return a chunk; nothing at the end, and only there."""
-        with _reading(self._bucket):
+        with reading(self._bucket):
             chunk = bytes(next(self._chunks, b""))
         self._digest.update(chunk)
         self.bytes += len(chunk)
