@@ -28,6 +28,7 @@ from data_emulator.errors import (
 from data_emulator.format_rules import checked_avro_schema, checked_compression
 from data_emulator.settings import Settings
 from data_emulator.sinks.base import ObjectWritten, PartitionWritten, Target
+from data_emulator.sinks.configured import sink_configurations
 from data_emulator.sinks.kafka import KafkaTarget
 from data_emulator.sinks.s3 import S3Target
 from data_emulator.sinks.schema_registry import SchemaRegistry
@@ -36,6 +37,7 @@ from data_emulator.suggestion import suggestion
 from data_emulator.waiters import Waiters
 from data_emulator.wire import EmulationRequest, State
 
+_TARGETS: Final[Mapping[str, Callable[[Settings], Target]]] = {"minio": S3Target, "kafka": KafkaTarget}
 _PROBE_HOLDS_S: Final = 2.0
 """How long a sink that was found ready counts as ready: many emulations that start together ask it once."""
 _ASKING_THREADS: Final = 8
@@ -71,9 +73,10 @@ class Emulations:
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self.store = Store(settings.database_url)
-        self.targets: dict[str, Target] = {"minio": S3Target(settings)}
-        if settings.kafka_bootstrap_servers:
-            self.targets["kafka"] = KafkaTarget(settings)
+        self.sinks = sink_configurations(settings)
+        self.targets: dict[str, Target] = {
+            name: _TARGETS[name](settings) for name, sink in self.sinks.items() if sink.is_configured
+        }
         self._schema_registry = (
             SchemaRegistry(settings.schema_registry_url, settings) if settings.schema_registry_url else None
         )
@@ -203,8 +206,8 @@ class Emulations:
 
     def _admitted(self, request: EmulationRequest, digest: str) -> Emulation:
         """Return the emulation that a request asks for, its defaults filled in, if its names are known."""
-        if request.emulator_sync not in ("minio", "kafka"):
-            hint = suggestion(request.emulator_sync, ("minio", "kafka"))
+        if request.emulator_sync not in self.sinks:
+            hint = suggestion(request.emulator_sync, self.sinks)
             raise InvalidRequest(
                 f"Unsupported emulator sync type: {request.emulator_sync or repr('')}; {hint} (minio is any S3 store)"
             )
@@ -256,7 +259,7 @@ class Emulations:
         """
         target = self.targets.get(sink)
         if target is None:
-            raise SinkUnavailable("Kafka is not configured in this service: set DATA_EMULATOR_KAFKA_BOOTSTRAP_SERVERS")
+            raise SinkUnavailable(f"{self.sinks[sink]} in the service's environment")
         probe = self._probes.get((sink, destination))
         if probe is None or probe.is_stale():
             probe = _Probe(self._ask(target.prepare, destination))

@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     s3_endpoint: Annotated[str | None, Field(description="URL of the S3 API; unset, Amazon's")] = None
     s3_access_key_id: SecretStr | None = None
     s3_secret_access_key: SecretStr | None = None
+    s3_instance_profile: Annotated[
+        bool, Field(description="without a key pair, take credentials from the machine's role (EC2's metadata service)")
+    ] = False
     s3_region: str = "us-east-1"
     kafka_bootstrap_servers: Annotated[str | None, Field(description="host:port, several separated by commas")] = None
     kafka_config: Annotated[

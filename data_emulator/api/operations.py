@@ -30,10 +30,14 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """What the service depends on: ``ok``, ``not configured``, or what is wrong with it."""
+    """What the service depends on: ``ok``, ``not configured``, or what is wrong with it.
+
+    `missing` has the environment variables to set for each sink that is not configured.
+    """
 
     ready: bool
     checks: dict[str, str]
+    missing: dict[str, list[str]]
 
 
 @router.get("/")
@@ -50,9 +54,9 @@ async def healthz() -> Health:
 
 @router.get("/readyz", responses={503: {"model": Readiness}})
 def readyz(request: Request, response: Response) -> Readiness:
-    """Tell whether the store and the configured sinks can be reached."""
+    """Tell whether the store and the configured sinks can be reached; without any sink the service is not ready."""
     service: Emulations = request.app.state.emulations
-    checks = {"store": "ok", "minio": "ok", "kafka": "not configured"}
+    checks = {"store": "ok"} | dict.fromkeys(service.sinks, "not configured")
     try:
         service.store.check()
     except SQLAlchemyError as error:
@@ -63,9 +67,10 @@ def readyz(request: Request, response: Response) -> Readiness:
             checks[name] = "ok"
         except SinkUnavailable as error:
             checks[name] = str(error)
-    ready = all(check in ("ok", "not configured") for check in checks.values())
+    ready = bool(service.targets) and all(check in ("ok", "not configured") for check in checks.values())
     response.status_code = 200 if ready else 503
-    return Readiness(ready=ready, checks=checks)
+    missing = {name: list(sink.missing) for name, sink in service.sinks.items() if not sink.is_configured}
+    return Readiness(ready=ready, checks=checks, missing=missing)
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

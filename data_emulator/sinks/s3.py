@@ -14,11 +14,12 @@ from obstore.exceptions import BaseError, PermissionDeniedError, Unauthenticated
 from obstore.store import S3Store
 
 from data_emulator.engine.plan import Checkpoint
-from data_emulator.errors import SinkError, SinkUnavailable
+from data_emulator.errors import ConfigurationError, SinkError, SinkUnavailable
 from data_emulator.formats.columns import bounds
 from data_emulator.formats.objects import Layout, ObjectEncoder
 from data_emulator.settings import Settings
 from data_emulator.sinks.base import ObjectWritten, Records, Sink, Target, Written
+from data_emulator.sinks.configured import s3_configuration
 
 PART_BYTES: Final = 8 * 2**20
 """An object smaller than this is put whole; a larger one goes up in parts of this size."""
@@ -35,7 +36,11 @@ def open_bucket(settings: Settings, bucket: str, timeout: timedelta) -> S3Store:
     """Return a client of a bucket. No request is made.
 
     :param timeout: how long a request may take, its retries included.
+    :raises ConfigurationError: when no S3 store is configured; obstore would ask an instance's metadata service.
     """
+    configuration = s3_configuration(settings)
+    if not configuration.is_configured:
+        raise ConfigurationError(str(configuration))
     credentials: dict[str, Any] = {}
     if settings.s3_access_key_id and settings.s3_secret_access_key:
         credentials = {

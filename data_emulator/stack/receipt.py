@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import httpx
 from rich.table import Table
 
+from data_emulator.errors import ConfigurationError
 from data_emulator.settings import Settings
 from data_emulator.stack.console import console
 from data_emulator.stack.readback import Counted, ReadBackError
@@ -30,10 +31,13 @@ def write_receipt(emulation_id: str, *, service_url: str, settings: Settings) ->
     """Count the data of an emulation, and compare it with the service's manifest.
 
     `settings` say where the store and the broker are, and the service's token. Raises ReadBackError when the service
-    does not know the emulation, or when the service, the store or the broker cannot be read.
+    does not know the emulation, or when the service, the store or the broker is not configured or cannot be read.
     """
     manifest = fetch_manifest(emulation_id, service_url=service_url, settings=settings)
-    counted = count_objects(manifest, settings) if manifest.sink == "s3" else count_messages(manifest, settings)
+    try:
+        counted = count_objects(manifest, settings) if manifest.sink == "s3" else count_messages(manifest, settings)
+    except ConfigurationError as error:
+        raise ReadBackError(str(error)) from None
     return Receipt(manifest, counted, tuple(compare(manifest, counted)))
 
 

@@ -86,6 +86,7 @@ def _readiness(answer: Answer, url: str) -> tuple[bool, str]:
         return True, f"{answers}: {', '.join(sinks)}."
     if answer.status_code == 503:
         wrong = [f"{name}: {state}" for name, state in checks.items() if state not in ("ok", "not configured")]
+        wrong = wrong or [f"{name}: {state}" for name, state in checks.items() if state != "ok"]
         return False, (
             f"{answers}, but is not ready ({'; '.join(wrong) or answer.detail()}): correct the service's settings for "
             "that, or start what it needs."

@@ -222,5 +222,7 @@ def test_verify_says_so_and_exits_by_it(
     assert "WRONG" in printed
     assert "1,010 records found, the service says 1,011" in printed
 
+    assert verify([right.id], service_url=url, settings=Settings(token=sink_settings.token)) == 1
+    assert "error: S3 is not configured: set DATA_EMULATOR_S3_ENDPOINT" in capsys.readouterr().out.replace("\n", " ")
     assert verify(["unknown"], service_url=url, settings=sink_settings) == 1
     assert "404" in capsys.readouterr().out

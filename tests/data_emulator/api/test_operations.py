@@ -16,6 +16,7 @@ from data_emulator.api.app import create_app
 from data_emulator.settings import Settings
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.tansu import Tansu
+from tests.data_emulator.conftest import ServiceFactory
 from tests.data_emulator.running_service import RunningService, endless, request
 
 pytestmark = pytest.mark.integration
@@ -25,7 +26,7 @@ def test_it_is_alive_and_ready(http: httpx.Client) -> None:
     assert http.get("/healthz").json() == {"status": "ok"}
     answer = http.get("/readyz")
     assert answer.status_code == 200
-    assert answer.json() == {"ready": True, "checks": {"store": "ok", "minio": "ok", "kafka": "ok"}}
+    assert answer.json() == {"ready": True, "checks": {"store": "ok", "minio": "ok", "kafka": "ok"}, "missing": {}}
 
 
 def test_it_is_not_ready_without_its_broker_and_says_so(running: RunningService, kafka_broker: Tansu) -> None:
@@ -59,6 +60,28 @@ def test_a_sink_that_is_not_configured_does_not_hinder(s3_settings: Settings, tm
     answer = TestClient(create_app(settings)).get("/readyz")
     assert answer.status_code == 200
     assert answer.json()["checks"]["kafka"] == "not configured"
+    assert answer.json()["missing"] == {"kafka": ["DATA_EMULATOR_KAFKA_BOOTSTRAP_SERVERS"]}
+
+
+def test_without_settings_the_missing_variables_are_named(serve: ServiceFactory) -> None:
+    unset = ("S3_ENDPOINT", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY", "KAFKA_BOOTSTRAP_SERVERS")
+    bare = serve(**dict.fromkeys(unset, ""))
+    answer = bare.http.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json() == {
+        "ready": False,
+        "checks": {"store": "ok", "minio": "not configured", "kafka": "not configured"},
+        "missing": {
+            "minio": [f"DATA_EMULATOR_{name}" for name in unset[:3]],
+            "kafka": [f"DATA_EMULATOR_{unset[3]}"],
+        },
+    }
+    refused = bare.http.post("/emulator/", json=request())
+    assert refused.status_code == 400
+    assert refused.json()["detail"] == (
+        "S3 is not configured: set DATA_EMULATOR_S3_ENDPOINT, DATA_EMULATOR_S3_ACCESS_KEY_ID and "
+        "DATA_EMULATOR_S3_SECRET_ACCESS_KEY in the service's environment"
+    )
 
 
 def samples(http: httpx.Client) -> dict[tuple[str, str], float]:

@@ -267,6 +267,13 @@ class TestReadiness:
                 f"A Data Emulator Service answers at http://127.0.0.1:{port}: minio is ready, kafka is not configured.",
             )
 
+    def test_a_service_without_any_sink_is_not_ready(self, check: Any) -> None:
+        checks = {"store": "ok", "minio": "not configured", "kafka": "not configured"}
+        with serving(emulator(reply(503, {"ready": False, "checks": checks}))) as port:
+            good, message = check(f"http://127.0.0.1:{port}")
+        assert not good
+        assert "but is not ready (minio: not configured; kafka: not configured): correct the service's" in message
+
     def test_a_sink_that_is_not_ready_is_named_with_the_reason(self, check: Any) -> None:
         checks = {"store": "ok", "minio": "ok", "kafka": "Kafka at broker:9092: Connection refused"}
         with serving(emulator(reply(503, {"ready": False, "checks": checks}))) as port:
