@@ -1,6 +1,6 @@
-"""Emulate every domain of the list, each on its own, and succeed only if all of them completed.
+"""Emulate every domain in the list, each independently, and succeed only if all of them completed.
 
-What it does for its users is in the DAG's own docs below, which the UI shows too. A DAG of your own gets the same by
+The DAG's docs below, which the UI shows too, describe it for users. To get the same tasks in your own DAG, use
 ``emulation_group``.
 """
 
@@ -13,7 +13,7 @@ from airflow.sdk import chain, dag
 
 from include.emulations import emulation_group, form_params
 
-#: As many as Airflow maps over: the pool limits how many tasks run, and not Airflow's 16 to a DAG.
+#: As many as Airflow maps over: the pool limits how many tasks run, not Airflow's default of 16 per DAG.
 MAX_DOMAINS = 1024
 
 DOCS = """
@@ -25,23 +25,23 @@ The domains come from the Airflow Variable `emulation_domains`, a JSON array of 
 
     ["user-profile", {"emulation_domain": "transaction", "window": "data_interval", "max_records": 50000}]
 
-Without the Variable it is user-profile to minio for 30 s, device-log and transaction to kafka for 60 s each.
-A mistake in it fails `get_domains` with a message that names the entry, the field and what is allowed. The fields are
-in the project's `docs/airflow.md`; an editor checks a list by its `docs/emulation_domains.schema.json`, and
+If the Variable is not set, user-profile goes to minio for 30 s, and device-log and transaction to kafka for 60 s each.
+A mistake in the list fails `get_domains` with a message that names the entry, the field and what is allowed. The fields
+are described in the project's `docs/airflow.md`; editors can use `docs/emulation_domains.schema.json`, and
 `python -m include.domain_list FILE` checks a file before Airflow reads it.
 
-An entry with `"window": "data_interval"` makes the day that the run is for. Last month, day by day, in a shell:
+An entry with `"window": "data_interval"` generates the day that the run is for. To backfill a month:
 
     airflow backfill create --dag-id all_emulations_dag --from-date 2026-02-02 --to-date 2026-03-01
 
-At most as many emulations run at a time as the pool `data_emulator` has slots: it must exist, and include deferred
-tasks; `check_pool` fails if it is missing. Each completed domain emits an event of the asset `emulations`, whose
-partition is the domain, with the receipt. A manual run can override rate, duration and seed in its form, or emulate
-only some entries.
+The pool `data_emulator` limits how many emulations run at a time. It must exist and include deferred tasks;
+`check_pool` fails if it is missing. Each completed emulation emits events of the assets `emulations` and
+`emulations_by_domain` with its receipt. In the form of a manual run you can override rate, duration and seed, or select
+entries.
 
-A domain that fails leaves the others running; `end` then names it with its reason, and fails the run. To run one domain
-again, clear its `emulate.start` with everything downstream. The service is the one of the connection
-`data_emulator_default`, unless an entry names another.
+If a domain fails, the others keep running; `end` then names it with the reason and fails the run. To run one domain
+again, clear its `emulate.start` together with the downstream tasks. The connection `data_emulator_default` names the
+service, unless an entry names another connection.
 """
 
 

@@ -1,6 +1,6 @@
-"""Ingest every emulation that has completed into bronze, checked against its manifest.
+"""Load each completed emulation into a bronze table, checked against its manifest.
 
-What it does for its users is in the DAG's own docs below, which the UI shows too.
+The DAG's docs below, which the UI shows too, describe it for users.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from include.assets import EMULATIONS_BY_DOMAIN
 from include.receipt import Receipt
 
 DOCS = """
-### Emulated data, checked and kept
+### Completed emulations as bronze tables
 
 `get_receipts` → for each emulation `ingest`
 
-Each emulation that completes in `all_emulations_dag` starts a run here, with its domain as the partition key. `ingest`
-reads exactly the objects or offsets that the emulation's manifest lists, compares records, bytes and SHA-256, and
-writes one Parquet table:
+Each emulation that completes in `all_emulations_dag` triggers a run of this DAG, with its domain as the partition key.
+`ingest` reads exactly the objects or offsets that the emulation's manifest lists, checks records, bytes and SHA-256,
+and writes one Parquet table:
 
     s3://bronze/<domain>/emulation_id=<id>/part-00000.parquet
 
-The bucket is the Variable `bronze_bucket` (`bronze` without it) and has to exist. The store and the broker are those of
-the connections `data_emulator_s3` and `data_emulator_kafka`, the service that of `data_emulator_default`.
+The Variable `bronze_bucket` names the bucket (default `bronze`), which must exist. The connections `data_emulator_s3`,
+`data_emulator_kafka` and `data_emulator_default` name the S3 store, the Kafka broker and the service.
 
-Wrong or missing data fails `ingest` at once, with the object or partition and what was expected of it; nothing of that
-emulation is in bronze then. A store, broker or service that is away is tried again. To ingest an emulation again, clear
-its `ingest`: its table is replaced. Events that came while this DAG was paused start no run; trigger one by hand, and
-it ingests what was missed.
+Wrong or missing data fails `ingest` at once, naming the object or partition and what was expected; nothing of that
+emulation is in bronze then. If the store, broker or service is unavailable, the task is retried. To load an emulation
+again, clear its `ingest`: the table is replaced. Emulations that complete while this DAG is paused trigger no run;
+trigger one manually, and it loads what was missed.
 """
 
 
@@ -48,19 +48,19 @@ it ingests what was missed.
     doc_md=DOCS,
 )
 def bronze_ingest_dag() -> None:
-    """Wire the tasks; what they need is imported when they run."""
+    """Wire the tasks; they import what they need when they run."""
 
     @task(inlets=[EMULATIONS_BY_DOMAIN])
     def get_receipts() -> list[dict[str, Any]]:
-        """Collect the receipts of all emulations that this run is for."""
+        """Collect the receipts of all emulations in this run."""
         from include.bronze.run import bronze_bucket, receipts_of_run
 
         return receipts_of_run(get_current_context(), bronze_bucket())
 
-    # Each holds up to two row groups and a temporary file.
+    # Each uses memory for up to two row groups, and a temporary file.
     @task(max_active_tis_per_dag=4, map_index_template="{{ task.op_kwargs['receipt'].get('id') }}")
     def ingest(receipt: dict[str, Any]) -> dict[str, Any]:
-        """Ingest one emulation."""
+        """Load one emulation into bronze."""
         from include.bronze.ingest import ingest as ingest_emulation
         from include.bronze.run import bronze_bucket
 

@@ -1,4 +1,4 @@
-"""The settings of a ``data_emulator`` connection, checked: the one reading that the hook and its async twin believe."""
+"""Read and check a ``data_emulator`` connection: its settings, as the hook and its async twin use them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _URLS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class ConnectionSettings:
-    """What a connection says.
+    """The settings of a connection.
 
     :param base_url: where Airflow reaches the service, without a slash at the end
     :param http: headers, login, TLS and proxies
@@ -64,8 +64,8 @@ class ConnectionSettings:
     :param read_timeout_s: seconds for the whole answer; a long poll's wait comes on top
     :param retry: which failures are transient, and how they are retried
     :param service_url: where a browser reaches the service, without a slash at the end
-    :param s3_console_url: template of a page that shows what lies in a bucket, with ``{bucket}`` and ``{prefix}``
-    :param kafka_console_url: template of a page that shows a topic, with ``{topic}``
+    :param s3_console_url: URL template of a page that shows a bucket's contents, with ``{bucket}`` and ``{prefix}``
+    :param kafka_console_url: URL template of a page that shows a topic, with ``{topic}``
     """
 
     base_url: str
@@ -79,7 +79,7 @@ class ConnectionSettings:
 
     @classmethod
     def read(cls, conn_id: str) -> ConnectionSettings:
-        """Look a connection up in Airflow, and read its settings.
+        """Fetch a connection from Airflow and read its settings.
 
         This blocks until Airflow has answered: code in an event loop calls it in a thread.
 
@@ -91,7 +91,7 @@ class ConnectionSettings:
         except AirflowNotFoundException:
             connection = read_connection(conn_id)  # Airflow says "not found" too when it could not look
         if connection is None:
-            raise DataEmulatorConfigError(f"There is no connection {conn_id!r}: create it, of the type {HOOK_NAME}")
+            raise DataEmulatorConfigError(f"There is no connection {conn_id!r}: create it with type {HOOK_NAME}")
         return cls.of(connection)
 
     @classmethod
@@ -115,7 +115,7 @@ class ConnectionSettings:
             if name in given and (problem := problem_with_url(given[name], placeholders)):
                 problems.append(f"{name} {problem}")
         if re.search(r"[?#]", str(given.get("service_url", ""))):
-            problems.append(f"service_url must end with its path, without ? and #, got {given['service_url']!r}")
+            problems.append(f"service_url must have no query (?) and no fragment (#), got {given['service_url']!r}")
         if problems:
             raise DataEmulatorConfigError(f"Connection {connection.conn_id!r}: " + "; ".join(problems))
         return cls(
@@ -135,11 +135,11 @@ class ConnectionSettings:
         )
 
     def emulation_url(self, emulation_id: str) -> str:
-        """Where a browser finds an emulation's status."""
+        """Return the browser URL of an emulation's status."""
         return f"{self.service_url}/emulator/{quote(emulation_id, safe='')}/status"
 
     def bucket_url(self, bucket: str, prefix: str = "") -> str | None:
-        """Where a browser finds a bucket; None unless the connection names a console.
+        """Return the browser URL of a bucket; None if the connection names no S3 console.
 
         :param bucket: the bucket
         :param prefix: what the objects' keys begin with, like ``<emulation id>/``
@@ -149,18 +149,18 @@ class ConnectionSettings:
         return fill(self.s3_console_url, bucket=bucket, prefix=prefix)
 
     def topic_url(self, topic: str) -> str | None:
-        """Where a browser finds a topic; None unless the connection names a console."""
+        """Return the browser URL of a topic; None if the connection names no Kafka console."""
         return None if self.kafka_console_url is None else fill(self.kafka_console_url, topic=topic)
 
 
 def _extra(connection: Connection, problems: list[str]) -> Mapping[str, Any]:
-    """The connection's extra, whose secrets Airflow then masks in logs."""
+    """Parse the connection's extra, and have Airflow mask its secrets in logs."""
     if not connection.extra:
         return {}
     try:
         extra = json.loads(connection.extra)
     except ValueError:
-        problems.append("Extra must be a JSON object, and is not JSON")
+        problems.append("Extra must be a JSON object, but is not valid JSON")
         return {}
     if not isinstance(extra, dict):
         problems.append("Extra must be a JSON object")
@@ -182,7 +182,7 @@ def _number(name: str, value: Any, problems: list[str]) -> float:
 
 
 def _status_codes(value: Any, problems: list[str]) -> frozenset[int]:
-    """The status codes from a text like ``429, 503``, or from a list of numbers; an empty list means none."""
+    """Parse status codes from a text like ``429, 503`` or a list of numbers; an empty list means none."""
     value = from_text(value)
     items = value.replace(",", " ").split() if isinstance(value, str) else value
     codes = [_status_code(item) for item in items] if isinstance(items, list) else [None]

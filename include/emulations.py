@@ -1,4 +1,4 @@
-"""A task group that emulates every domain of a list: what ``all_emulations_dag`` is made of, for any DAG.
+"""A task group that emulates every domain in a list: the core of ``all_emulations_dag``, for use in any DAG.
 
 ::
 
@@ -26,22 +26,22 @@ from .operators.status_emulation import StatusEmulationOperator
 
 log = logging.getLogger(__name__)
 
-#: Limits how many emulations run at a time: it has to count deferred tasks too.
+#: Limits how many emulations run at a time, so it must count deferred tasks too.
 DEFAULT_POOL = "data_emulator"
-#: The pool that every Airflow has.
+#: Airflow's built-in pool.
 AIRFLOWS_POOL = "default_pool"
-#: The Airflow Variable with the list.
+#: The Airflow Variable that holds the list.
 DEFAULT_VARIABLE = "emulation_domains"
-#: The service cancels an emulation for whose status nobody has asked for an hour: a triggerer may be away for as long,
-#: and what a deleted run left behind does not run for ever.
+#: The service cancels an emulation whose status nobody has requested for an hour: long enough for a triggerer to be
+#: down, short enough that a deleted run does not leave one running for ever.
 ABANDON_AFTER_S = 3600
 
-#: A wait goes before every start, of whichever run: nothing that was started is abandoned since its wait has no slot.
+#: Waits take precedence over all starts, of any run, so that no emulation is abandoned because its wait has no slot.
 _WAIT_WEIGHT, _START_WEIGHT, _CHECK_WEIGHT = 3, 2, 1
-#: What asks only Airflow is tried for as long as an ordinary redeployment takes.
+#: Tasks that call only Airflow are retried for as long as an ordinary redeployment takes.
 _RETRIES, _RETRY_DELAY = 5, timedelta(seconds=30)
 
-#: Whole numbers up to here survive the browser, in which the form is.
+#: The largest integer that browsers, where the form is shown, represent exactly.
 _MAX_SAFE_INTEGER = 2**53 - 1
 
 
@@ -57,22 +57,24 @@ def emulation_group(
     prefix_group_id: bool = True,
     default_args: dict[str, Any] | None = None,
 ) -> TaskGroup:
-    """Add the tasks that read a list of domains, emulate each on its own, and sum up; call it inside a DAG.
+    """Add tasks that read a list of domains, emulate each one independently, and summarize; call it inside a DAG.
 
-    ``get_domains`` -> for each domain ``emulate.start`` -> ``emulate.wait`` -> ``end``. A domain that fails leaves the
-    others running; ``end`` names it with its reason. ``check_pool`` fails if nothing gets a slot of the pool.
+    ``get_domains`` -> for each domain ``emulate.start`` -> ``emulate.wait`` -> ``end``. If a domain fails, the others
+    keep running, and ``end`` names it with its reason. ``check_pool`` fails if no task gets a slot in the pool.
 
     :param group_id: of the group; with ``prefix_group_id`` its tasks' ids begin with it, so that a DAG can have several
     :param domains: the list, or the name of the Airflow Variable that holds it, which is read on every run
     :param data_emulator_conn_id: the Airflow connection of entries that name none
     :param pool: of starts and waits; it should count deferred tasks
-    :param abandon_after: seconds after which the service cancels an emulation for whose status nobody asks
-    :param min_completed: which share of the domains has to complete: 0.9 if 9 of 10 are enough
-    :param with_form: whether the DAG has :func:`form_params`, and what a run gives there replaces what the list says
+    :param abandon_after: seconds after which the service cancels an emulation whose status nobody has requested
+    :param min_completed: the share of domains that must complete, such as 0.9 for 9 out of 10
+    :param with_form: whether the DAG has :func:`form_params`, whose values in a run override the list
     :param default_args: of the group's tasks, beside those of the DAG
     """
     if not 0 < min_completed <= 1:
-        raise ValueError(f"min_completed must be above 0 and at most 1, a share of the domains, got {min_completed!r}")
+        raise ValueError(
+            f"min_completed is a share of the domains and must be above 0 and at most 1, got {min_completed!r}"
+        )
     entries = domains if isinstance(domains, str) else list(domains)
 
     defaults: Any = default_args or {}
@@ -80,12 +82,12 @@ def emulation_group(
 
         @task(retries=_RETRIES, retry_delay=_RETRY_DELAY)
         def get_domains() -> list[dict[str, Any]]:
-            """Read and check the list of domains."""
+            """Read and validate the list of domains."""
             return domains_of_run(entries, with_form=with_form)
 
         @task_group
         def emulate(domain: dict[str, Any]) -> Any:
-            """Emulate one domain: an entry of the list, which has parameters of both operators."""
+            """Emulate one domain: an entry of the list, with parameters for both operators."""
             common: dict[str, Any] = {
                 "arguments": domain,
                 "data_emulator_conn_id": data_emulator_conn_id,
@@ -109,7 +111,7 @@ def emulation_group(
 
         @task(trigger_rule="all_done", retries=_RETRIES, retry_delay=_RETRY_DELAY)
         def end(domains: list[dict[str, Any]] | None) -> dict[str, Any]:
-            """Sum up what became of each domain, and fail unless enough completed."""
+            """Summarize the outcome of each domain, and fail unless enough completed."""
             return sum_up(domains, min_completed)
 
         listed = get_domains()
@@ -130,7 +132,7 @@ def emulation_group(
 
 
 def form_params() -> dict[str, Param]:
-    """Return the params of a DAG for :func:`emulation_group` with ``with_form``: the form of a manual run."""
+    """Return the DAG params for :func:`emulation_group` with ``with_form``: the form of a manual run."""
     return {
         "rate": Param(
             None,
@@ -139,7 +141,7 @@ def form_params() -> dict[str, Param]:
             maximum=1_000_000_000,
             pattern=r"^(unlimited|[0-9]+(\.[0-9]+)?)$",
             title="Rate",
-            description='Records a second for every domain, or "unlimited"; empty: as the list says.',
+            description='Records per second for every domain, or "unlimited". Empty: as in the list.',
         ),
         "timeout": Param(
             None,
@@ -147,7 +149,7 @@ def form_params() -> dict[str, Param]:
             minimum=1,
             maximum=_MAX_SAFE_INTEGER,
             title="Duration",
-            description="Seconds to emulate every domain for; empty: as the list says.",
+            description="Seconds to emulate each domain for. Empty: as in the list.",
         ),
         "seed": Param(
             None,
@@ -155,25 +157,25 @@ def form_params() -> dict[str, Param]:
             minimum=-_MAX_SAFE_INTEGER,
             maximum=_MAX_SAFE_INTEGER,
             title="Seed",
-            description="The same seed makes the same data; up to 2^53 - 1, beyond which browsers round; empty: as the "
-            "list says.",
+            description="The same seed gives the same data; at most 2^53 - 1, because browsers round larger numbers. "
+            "Empty: as in the list.",
         ),
         "only": Param(
             None,
             type=["null", "array"],
             items={"type": "string", "minLength": 1},
             title="Only",
-            description="Labels of the entries to emulate, one a line; a label is the domain unless the list gives "
-            "another; empty: all.",
+            description="Labels of the entries to emulate, one per line. An entry's label is its domain unless "
+            "the list sets one. Empty: all entries.",
         ),
     }
 
 
-# What follows runs in tasks. It is imported there, and not above, since every task parses the DAG's file.
+# What follows runs in tasks, and imports what it needs there: every task parses the DAG file.
 
 
 def domains_of_run(domains: str | list[Any], *, with_form: bool) -> list[dict[str, Any]]:
-    """Read and check the list, with what the run's form replaces."""
+    """Read and validate the list, with the overrides of the run's form applied."""
     from airflow.sdk.configuration import conf
 
     from .domain_list import DomainListError, check_entries, parse_domain_list, with_overrides
@@ -192,17 +194,17 @@ def domains_of_run(domains: str | list[Any], *, with_form: bool) -> list[dict[st
     except DomainListError as error:
         raise AirflowFailException(str(error)) from None
     if any(entry["window"] for entry in entries):
-        window = Window.of_run(context)  # now, so that a run without an interval fails once, and not in every start
-        log.info("The run's interval is %s to %s", window.start.isoformat(), window.end.isoformat())
+        window = Window.of_run(context)  # so that a run without an interval fails here once, and not in every start
+        log.info("This run generates data for %s to %s", window.start.isoformat(), window.end.isoformat())
     return entries
 
 
 def sum_up(domains: list[dict[str, Any]] | None, min_completed: float) -> dict[str, Any]:
-    """Log what became of each domain, and return the totals; fail unless enough completed."""
+    """Log the outcome of each domain and return the totals; fail unless enough completed."""
     from .run_summary import domain_outcomes, totals, verdict
 
     if domains is None:
-        raise AirflowFailException("There is no list of domains: see the log of get_domains")
+        raise AirflowFailException("There is no list of domains; see the log of get_domains")
     ti = get_current_context()["ti"]
     start_task_id, wait_task_id = (f"{ti.task_id.removesuffix('end')}emulate.{name}" for name in ("start", "wait"))
     tasks = [start_task_id, wait_task_id]

@@ -1,19 +1,19 @@
-"""Every error that the Airflow side raises, as one tree.
+"""All errors that the Airflow side raises, as one tree.
 
 ::
 
     AirflowException
     └── DataEmulatorError
-        ├── DataEmulatorUnavailableError    transient: 429, 503 and the like           may be tried again
-        │   ├── DataEmulatorConnectionError no answer: refused, reset, timed out     may be tried again
-        │   └── DataEmulatorAnswerError     an answer that cannot be understood      may be tried again
-        ├── AirflowUnavailableError         a Variable or connection cannot be read just now  may be tried again
-        ├── StorageUnavailableError         S3 or Kafka does not answer just now              may be tried again
-        ├── EmulationReplacedError          the task that started it is being run again       may be tried again
+        ├── DataEmulatorUnavailableError    transient: 429, 503 and the like           retried
+        │   ├── DataEmulatorConnectionError no answer: refused, reset, timed out     retried
+        │   └── DataEmulatorAnswerError     an answer that cannot be understood      retried
+        ├── AirflowUnavailableError         a Variable or connection cannot be read for now   retried
+        ├── StorageUnavailableError         S3 or Kafka does not answer for now               retried
+        ├── EmulationReplacedError          the task that started it is being run again       retried
         ├── DataEmulatorConfigError         a connection field or an argument is wrong        permanent
         ├── DataEmulatorRequestError        the service refused the request (other 4xx)       permanent
         │   └── EmulationNotFoundError      404: the service does not know the emulation      permanent
-        ├── TaskInterruptedError            the task's process was told to end (SIGTERM)      may be tried again
+        ├── TaskInterruptedError            the task's process received SIGTERM               retried
         ├── EmulationEndError               the emulation did not complete        depends on the task, see there
         │   ├── EmulationFailedError        it ended as failed
         │   ├── EmulationCancelledError     somebody cancelled it
@@ -21,8 +21,8 @@
         ├── ReceiptError                    an asset event holds no receipt                   permanent
         └── EmulationDataError              the data is not what its manifest says            permanent
 
-The permanent ones are also ``AirflowFailException``: trying the task again could only find the same end, so Airflow
-fails it without using up its retries.
+The permanent ones are also ``AirflowFailException``: a retry could only fail in the same way, so Airflow fails the task
+at once.
 """
 
 from __future__ import annotations
@@ -31,12 +31,11 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 
 class DataEmulatorError(AirflowException):
-    """Base of all errors of the Data Emulator hook, operators and trigger, and of what reads the data."""
+    """Base class of all errors of the hook, the operators, the trigger and the bronze ingest."""
 
 
 class DataEmulatorUnavailableError(DataEmulatorError):
-    """The service cannot answer just now, by a status code that the connection's retry policy names; the same request
-    may succeed later.
+    """The service is temporarily unavailable: it answered with a status code that the connection's policy retries.
 
     :param message: what was asked, of whom, and what came back
     :param retry_after_s: seconds the service asked to wait, from ``Retry-After``, or None
@@ -48,7 +47,7 @@ class DataEmulatorUnavailableError(DataEmulatorError):
 
 
 class DataEmulatorConnectionError(DataEmulatorUnavailableError):
-    """No answer came, or only a part of one: connection refused or reset, name not resolved, timed out.
+    """No complete answer: connection refused or reset, name not resolved, timed out.
 
     :param reason: why, in a sentence without its full stop
     :param asked: what was asked, and of whom
@@ -60,19 +59,19 @@ class DataEmulatorConnectionError(DataEmulatorUnavailableError):
 
 
 class DataEmulatorAnswerError(DataEmulatorUnavailableError):
-    """An answer came that is not one of a Data Emulator Service: a proxy's or a login page's, cut off, endless."""
+    """The answer is not from a Data Emulator Service: from a proxy or a login page, cut off, or endless."""
 
 
 class AirflowUnavailableError(DataEmulatorError):
-    """Airflow, or a secrets backend, cannot say just now what a Variable or a connection is."""
+    """Airflow or a secrets backend is temporarily unable to read a Variable or connection."""
 
 
 class StorageUnavailableError(DataEmulatorError):
-    """The S3 store or the Kafka broker cannot be read or written just now; it may be there again later."""
+    """The S3 store or the Kafka broker is temporarily unavailable."""
 
 
 class DataEmulatorConfigError(DataEmulatorError, AirflowFailException):
-    """A field of the Airflow connection, or an argument of an operator, has a value that cannot be used."""
+    """A connection field or an operator argument has an invalid value."""
 
 
 class DataEmulatorRequestError(DataEmulatorError, AirflowFailException):
@@ -94,14 +93,14 @@ class EmulationNotFoundError(DataEmulatorRequestError):
 
 
 class TaskInterruptedError(DataEmulatorError):
-    """The task's process was told to end (SIGTERM) while it waited; the next try goes on with the same emulation."""
+    """The task's process received SIGTERM while it waited; the next try resumes with the same emulation."""
 
 
 class EmulationEndError(DataEmulatorError):
     """The emulation did not complete.
 
-    A task that has started it itself is tried again, and starts another. One that only waits for it raises what
-    :meth:`without_retries` gives.
+    A task that started the emulation itself is retried and starts another one. A task that only waits for it raises
+    what :meth:`without_retries` returns.
     """
 
     def without_retries(self, message: str) -> EmulationEndError:
@@ -120,16 +119,16 @@ class EmulationCancelledError(EmulationEndError):
 
 
 class EmulationTimeoutError(EmulationEndError):
-    """The emulation was not over when the wait's deadline passed."""
+    """The emulation had not ended when the wait's deadline passed."""
 
 
 class EmulationReplacedError(DataEmulatorError):
-    """The emulation was waited for in vain: the task that had started it is being run again, and starts another."""
+    """The task that started the emulation is being run again, and will start another one."""
 
 
 class ReceiptError(DataEmulatorError, AirflowFailException):
-    """What should be an emulation's receipt is none, or says other things than the emulation's manifest."""
+    """A receipt is malformed, or contradicts the emulation's manifest."""
 
 
 class EmulationDataError(DataEmulatorError, AirflowFailException):
-    """An emulation's data is not what its manifest says: missing, short, changed, or not to be read."""
+    """An emulation's data does not match its manifest: missing, short, changed or unreadable."""

@@ -1,4 +1,4 @@
-"""Which tries of a task mean the same emulation, and the idempotency key that they share.
+"""Decide which tries of a task share an emulation, and give them the same idempotency key.
 
 A retry goes on with the emulation of the try before; a clear, or a retry after an emulation that failed, starts
 another. Airflow does not say which of them a try is, so a task keeps a record in Airflow's task state store: a random
@@ -26,12 +26,12 @@ _MAX_KEY_CHARS = 200
 
 
 class TaskMemory:
-    """The record that a task instance keeps of its emulation, read when a try is about to start one.
+    """What a task instance remembers of its emulation; read when a try is about to start one.
 
-    :param context: of the running task. Where it has no task state store, the key is made of what Airflow tells alone
-    :param request: the body that the try is going to send: the emulation of another request is another emulation
-    :param fixed_key: the key, where it follows from the request: then whoever sends that means the same emulation, be
-        it after a clear, unless it failed or was cancelled
+    :param context: of the running task. Without a task state store the key is built from the context alone
+    :param request: the body that the try will send; another request means another emulation
+    :param fixed_key: the key, if it follows from the request: then every sender of it means the same emulation, even
+        after a clear, unless that failed or was cancelled
     """
 
     def __init__(self, context: Context, request: Mapping[str, Any], *, fixed_key: str | None = None) -> None:
@@ -41,7 +41,7 @@ class TaskMemory:
         self._clear_number = getattr(context.get("dag_run"), "clear_number", None)
         self._request = _digest(json.dumps(request, sort_keys=True, default=str))[:12]
         self._restarts = 0
-        # In a first try there is nothing of ours: what there is belongs to a run of this name that was deleted.
+        # In a first try a stored record is left over from a deleted run of the same name.
         found: Any = None if self._store is None or self._ti.try_number == 1 else self._store.get(_STORED)
         self._record: dict[str, Any] = dict(found or {})
         self._begun_in_this_try = False
@@ -50,20 +50,20 @@ class TaskMemory:
 
     @property
     def previous_id(self) -> str | None:
-        """The emulation that the task has started before this one, and that nobody waits for any more."""
+        """The emulation that the task started before this one and that nobody waits for any more."""
         return self._record.get("previous_id")
 
     @property
     def is_certainly_a_retry(self) -> bool:
-        """Whether what the key has started before, if anything, is certainly the emulation that this try means."""
+        """Whether an emulation already started under the key is certainly the one that this try means."""
         if self._store is None or self._fixed_key:
             return bool(self._fixed_key or self._ti.try_number > 1)
         return self._begun_in_this_try or self._was_not_cleared()
 
     def idempotency_key(self) -> str:
-        """Return the key, the same for all tries that mean one emulation, and another for every other emulation.
+        """Return the key: the same for all tries that mean one emulation, and unique to it.
 
-        :return: readable if it fits into an HTTP header as it is, else its SHA-256
+        :return: readable if it fits into an HTTP header, otherwise its SHA-256
         """
         if self._begun_in_this_try:
             self._save()
@@ -81,14 +81,14 @@ class TaskMemory:
         return _digest(key)
 
     def turn_to_another(self) -> None:
-        """Take another key: the emulation of this one is over, and not the one that the try means."""
+        """Switch to another key, because this key's emulation has ended and is not the one meant."""
         self._restarts += 1
         self._begin(self.previous_id)
 
     def remember(self, emulation_id: str, *, done: bool) -> None:
-        """Keep the id of the emulation that was started, and that the one before it is dealt with.
+        """Store the id of the started emulation, and forget the previous one.
 
-        :param done: whether the task has done with that what it is for
+        :param done: whether the task is finished with that
         """
         self._record.pop("previous_id", None)
         self._record.update({"id": emulation_id} | ({"end": DONE} if done else {}))
@@ -106,18 +106,18 @@ class TaskMemory:
             self._record["previous_id"] = previous_id
 
     def _means_another(self) -> bool:
-        """Whether this try is to start another emulation than that of the record."""
+        """Return whether this try should start another emulation than the recorded one."""
         end = self._record.get("end")
         if end == RUN_AGAIN or self._record.get("request") != self._request:
             return True
         if self._was_not_cleared():
             return False
-        # Some task of the run was cleared. If this one had done its work it is run again only because it was cleared
-        # itself. If not, max_tries tells, mostly: a clear sets it to the number of tries until then and `retries`.
+        # Some task of the run was cleared. If this one had finished, it runs again only because it was cleared itself.
+        # If not, max_tries mostly tells: a clear sets it to the number of tries so far plus `retries`.
         return end == DONE or self._record.get("max_tries") != self._ti.max_tries
 
     def _was_not_cleared(self) -> bool:
-        """Whether it is certain that nobody has cleared the task since: Airflow counts a run's clears, of any task."""
+        """Return whether the task was certainly not cleared since; Airflow counts a run's clears, of any task."""
         return self._clear_number is not None and self._record.get("clear_number") == self._clear_number
 
     def _save(self) -> None:
@@ -126,11 +126,11 @@ class TaskMemory:
 
 
 def remember_end(context: Context, end: str, log: Any) -> None:
-    """Keep how a task's emulation ended, for the next try.
+    """Store how a task's emulation ended, for the next try.
 
     :param context: of the task, which may have resumed after a deferral
     :param end: DONE or RUN_AGAIN
-    :param log: where to say that Airflow could not keep it; the next try then looks at the emulation itself
+    :param log: the task's logger, for when Airflow cannot store it; the next try then looks at the emulation itself
     """
     store: Any = context.get("task_state_store")
     if store is None:
@@ -138,7 +138,7 @@ def remember_end(context: Context, end: str, log: Any) -> None:
     try:
         store.set(_STORED, {**(store.get(_STORED) or {}), "end": end})
     except AirflowRuntimeError as error:
-        log.warning("Airflow did not keep how the emulation ended: %s", error)
+        log.warning("Airflow could not store how the emulation ended: %s", error)
 
 
 def _digest(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What became of each domain in a run of the DAG."""
+"""Summarize the outcome of each domain in a run of the DAG."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 @dataclass(frozen=True)
 class DomainOutcome:
-    """The end of one domain's chain.
+    """The outcome of one domain.
 
     :param label: the domain's label in the grid
     :param completed: whether its emulation completed
@@ -35,7 +35,7 @@ def domain_outcomes(
     start_task_id: str,
     wait_task_id: str,
 ) -> list[DomainOutcome]:
-    """One outcome for each entry of the domain list, in its order.
+    """Return one outcome for each entry of the domain list, in order.
 
     :param domains: as ``parse_domain_list`` gives them
     :param states: state by ``TASK_ID_MAPINDEX``, as ``get_task_states`` of a running task gives them for this run
@@ -60,15 +60,15 @@ def domain_outcomes(
         elif reason := reason_of.get(label):
             what = f"did not complete: {reason}"
         else:
-            what = f"did not complete (start: {start or 'no state'}, wait: {wait or 'no state'})"
+            what = f"did not complete (start: {start or 'not run'}, wait: {wait or 'not run'})"
         outcomes.append(DomainOutcome(label, completed, receipt, f"{label} to {domain['emulator_sync']}: {what}"))
     return outcomes
 
 
 def verdict(outcomes: Sequence[DomainOutcome], min_completed: float) -> tuple[bool, str]:
-    """Say whether enough domains completed, and what is to be said of it.
+    """Return whether enough domains completed, and a sentence about it.
 
-    :param min_completed: which share of them has to, above 0 and at most 1
+    :param min_completed: the share of domains that must complete, above 0 and at most 1
     """
     failed = [outcome.text for outcome in outcomes if not outcome.completed]
     completed, all_ = len(outcomes) - len(failed), len(outcomes)
@@ -84,7 +84,7 @@ def verdict(outcomes: Sequence[DomainOutcome], min_completed: float) -> tuple[bo
 
 
 def totals(outcomes: Sequence[DomainOutcome]) -> dict[str, int]:
-    """How many domains there are, how many completed, and the records and bytes of their receipts."""
+    """Return the number of domains, how many completed, and the records and bytes of their receipts."""
     receipts = [outcome.receipt for outcome in outcomes if outcome.receipt is not None]
     return {
         "domains": len(outcomes),
@@ -103,7 +103,7 @@ def _written(receipt: Mapping[str, Any]) -> str:
 
 
 def _size(count: int) -> str:
-    """A number of bytes for people: three digits and a unit, which is a power of 1,000."""
+    """Format a number of bytes for people: three digits and a decimal unit."""
     power = min(max(len(str(count)) - 1, 0) // 3, len(_UNITS) - 1)
     if power and round(count / 1000**power, 1) >= 1000 and power < len(_UNITS) - 1:
         power += 1

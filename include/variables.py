@@ -1,7 +1,7 @@
-"""Read Airflow Variables and connections, and tell one that is not set from one that cannot be read just now.
+"""Read Airflow Variables and connections, distinguishing unset from temporarily unreadable.
 
-``Variable.get`` and ``Connection.get`` do not: they pass over a secrets backend that raises, and an API server that
-does not answer, as if the name were not set there.
+``Variable.get`` and ``Connection.get`` do not: they skip a secrets backend that raises and an API server that does not
+answer, as if the name were not set there.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _T = TypeVar("_T")
 
 
 def read_variable(name: str) -> str | None:
-    """Return the value of an Airflow Variable, which may be empty; None only if it is not set.
+    """Return the value of an Airflow Variable, possibly empty; None only if it is not set.
 
-    :raises AirflowUnavailableError: when Airflow or a secrets backend cannot say
+    :raises AirflowUnavailableError: when Airflow or a secrets backend cannot tell
     """
     what = f"Variable {name!r}"
     value = _first_found(what, lambda backend: backend.get_variable(key=name))
     if value is None and name in _stored_variables(what, prefix=name):
         # The API server says "not found", too, when its own database did not answer.
-        raise AirflowUnavailableError(f"{what} is set, but Airflow did not give its value; it may do so later")
+        raise AirflowUnavailableError(f"{what} is set, but Airflow did not return its value; a retry may help")
     if value is not None:
         mask_secret(value, name)
     return value
@@ -42,7 +42,7 @@ def read_variable(name: str) -> str | None:
 def read_connection(conn_id: str) -> Connection | None:
     """Return an Airflow connection; None only if it is not defined.
 
-    :raises AirflowUnavailableError: when Airflow or a secrets backend cannot say
+    :raises AirflowUnavailableError: when Airflow or a secrets backend cannot tell
     """
     what = f"Connection {conn_id!r}"
     connection = _first_found(what, lambda backend: backend.get_connection(conn_id=conn_id))
@@ -57,7 +57,7 @@ def read_connection(conn_id: str) -> Connection | None:
 
 
 def _first_found(what: str, ask: Callable[[BaseSecretsBackend], _T | None]) -> _T | None:
-    """Ask the secrets backends in Airflow's order. One that raises ends it: the next may have another value."""
+    """Ask the secrets backends in Airflow's order; stop at one that raises, as the next may have another value."""
     for backend in ensure_secrets_backend_loaded():
         try:
             found = ask(backend)
@@ -72,7 +72,7 @@ def _first_found(what: str, ask: Callable[[BaseSecretsBackend], _T | None]) -> _
 
 
 def _stored_variables(what: str, prefix: str) -> list[str]:
-    """The names of the Variables in Airflow's database; none where there is no API server to ask, outside of tasks."""
+    """Return the names of the Variables in Airflow's database; none outside of tasks, without an API server to ask."""
     if not any(isinstance(backend, ExecutionAPISecretsBackend) for backend in ensure_secrets_backend_loaded()):
         return []
     try:

@@ -1,4 +1,4 @@
-"""When a wait ends, if its emulation does not end before."""
+"""The deadline of a wait."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 
 from .wire.status import EmulationState
 
-#: Time in the service's queue does not count; but no wait takes longer than it was meant to, and that much more (or
-#: twice as long, if that is longer).
+#: Time in the service's queue does not count, but extends a wait by no more than this (or by the wait's own length, if
+#: that is longer).
 MAX_QUEUED_S = 3600.0
 
 
 @dataclass
 class WaitDeadline:
-    """A deadline that moves while the emulation is queued, up to a latest moment that does not.
+    """A deadline that moves while the emulation is queued, up to a fixed latest time.
 
-    :param at: when the wait ends if the emulation is never queued, in seconds since the epoch
-    :param latest: when it ends anyway, likewise
+    :param at: when the wait ends if the emulation is never queued, in Unix seconds
+    :param latest: when it ends in any case, in Unix seconds
     """
 
     at: float
@@ -26,13 +26,13 @@ class WaitDeadline:
     _queued_since: float | None = field(default=None, init=False)
 
     def saw(self, state: EmulationState) -> None:
-        """Take note of the state that the service has told just now."""
+        """Record the state that the service has just reported."""
         now = time.time()
         self._queued_s = self._queued_until(now)
         self._queued_since = now if state is EmulationState.QUEUED else None
 
     def remaining_s(self) -> float:
-        """Return the seconds that are left, 0 or less when the wait is over."""
+        """Return the seconds left; 0 or less when the wait is over."""
         now = time.time()
         return min(self.at + self._queued_until(now), self.latest) - now
 
@@ -41,5 +41,5 @@ class WaitDeadline:
 
 
 def latest_end(deadline: float, wait_s: float) -> float:
-    """Return how far queued time may move the deadline of a wait of ``wait_s`` seconds."""
+    """Return the latest time to which queued time may move the deadline of a wait of ``wait_s`` seconds."""
     return deadline + max(MAX_QUEUED_S, wait_s)

@@ -1,4 +1,4 @@
-"""What a wait tells in the task's log: progress now and then, an outage once, and the outage's end once."""
+"""What a wait writes to the task's log: regular progress, and the start and end of an outage once each."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any
 
 from .wire.status import EmulationState, EmulationStatus
 
-#: How often the progress of an emulation is looked at and logged: in the first minute of its wait, and then.
+#: Seconds between two progress messages: in the first minute of a wait, and after that.
 FIRST_PROGRESS_EVERY_S, PROGRESS_EVERY_S = 15.0, 60.0
-#: Looks are never exactly on time.
+#: Status requests are never exactly on time.
 _ABOUT = 0.9
 
 
 def progress_pause_s(waited_s: float) -> float:
-    """Return the seconds between two looks at the progress of an emulation that has been waited for so long."""
+    """Return the seconds until progress is next requested, for an emulation waited for this long."""
     return FIRST_PROGRESS_EVERY_S if waited_s < PROGRESS_EVERY_S else PROGRESS_EVERY_S
 
 
 class WaitLog:
-    """Remembers what was told last.
+    """Logs the course of one wait, without repetitions.
 
     :param log: the logger of the task or trigger
-    :param name: what to call the emulation
+    :param name: the emulation's name in the log
     """
 
     def __init__(self, log: Any, name: str) -> None:
@@ -33,19 +33,23 @@ class WaitLog:
         self.last_error: str | None = None
 
     def failed(self, error: Exception) -> None:
-        """A look failed; it will be retried."""
+        """Record a failed status request, which will be retried."""
         if self.last_error is None:
-            self._log.warning("Still waiting for emulation %s, although: %s", self._name, error or type(error).__name__)
+            self._log.warning(
+                "Still waiting for emulation %s, but its status cannot be read for now: %s",
+                self._name,
+                error or type(error).__name__,
+            )
         self.last_error = str(error) or type(error).__name__
 
     def answered_again(self) -> None:
-        """A look succeeded, whatever it told."""
+        """Record that the service answers."""
         if self.last_error is not None:
             self._log.info("The Data Emulator Service answers again")
             self.last_error = None
 
     def answered(self, status: EmulationStatus) -> None:
-        """A look told this."""
+        """Record a status."""
         self.answered_again()
         now_s = time.monotonic()
         pause_s = _ABOUT * progress_pause_s(self._told_at_s - self._began_at_s)

@@ -1,12 +1,12 @@
-"""The data interval of a run, and the request for a backfill of it, which is the same whenever it is made.
+"""The data interval of a run, and the request that backfills it, which is always the same.
 
-The run of midnight makes the day that has just ended. Which day that is:
+The run at midnight generates the day that has just ended. Which day that is:
 
 1. the run's own data interval, if it has one that is not empty (``CronDataIntervalTimetable``, or a schedule with an
    ``interval``);
-2. else the last whole period of the schedule before the run: Airflow 3 gives a cron schedule's run an empty interval by
-   default, and a run that was started by hand maybe none;
-3. else nobody knows, and the task fails with a sentence that says what to do.
+2. otherwise the last whole period of the schedule before the run: by default Airflow 3 gives the run of a cron schedule
+   an empty interval, and a manual run possibly none;
+3. otherwise it is unknown, and the task fails with a message that says what to do.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 #: The value of ``window`` for the run's own data interval.
 DATA_INTERVAL = "data_interval"
 
-#: Seeds of so many bits survive every reader of JSON, the browser's among them.
+#: Seeds of this many bits survive every JSON reader, including browsers.
 _SEED_BITS = 53
 
 
 @dataclass(frozen=True)
 class Window:
-    """The time that a run's data lies in: from ``start`` up to, not including, ``end``."""
+    """The time range of a run's data: from ``start`` up to, not including, ``end``."""
 
     start: datetime
     end: datetime
@@ -42,7 +42,7 @@ class Window:
     def of_run(cls, context: Context) -> Window:
         """Return the data interval of the running task's run.
 
-        :raises DataEmulatorConfigError: when the run has none, and its DAG's schedule tells none
+        :raises DataEmulatorConfigError: when the run has none, and none follows from the DAG's schedule
         """
         run: Any = context["dag_run"]
         start, end = run.data_interval_start, run.data_interval_end
@@ -52,8 +52,8 @@ class Window:
         if period is None:
             kind = getattr(run.run_type, "value", run.run_type)
             raise DataEmulatorConfigError(
-                f"window is {DATA_INTERVAL!r}, but this run ({kind}) has no data interval, and its DAG no "
-                "schedule that would tell one. Schedule the DAG by a cron expression, a timedelta or "
+                f"window is {DATA_INTERVAL!r}, but this run ({kind}) has no data interval, and none follows "
+                "from the DAG's schedule. Schedule the DAG with a cron expression, a timedelta or "
                 "CronDataIntervalTimetable, or give start_time and end_time instead of window"
             )
         return cls(*period)
@@ -61,12 +61,12 @@ class Window:
     def arguments(self, arguments: Mapping[str, Any], label: str | None) -> dict[str, Any]:
         """Return the arguments of a request for this window.
 
-        The seed of the records follows from the label, the window and the seed that was given, if any: so every day has
-        data of its own, the same each time. The users do not change from day to day: they are those of the service, or
-        of the seed that was given. So the entries of a run, and the days of a month, join.
+        The seed of the records is derived from the label, the window and the given seed, if any: each day has its own
+        data, the same every time. The users stay the same from day to day, those of the service or of the given seed,
+        so the entries of a run and the days of a month can be joined.
         """
         if arguments.get("start_time") is not None or arguments.get("end_time") is not None:
-            raise DataEmulatorConfigError("window and start_time or end_time are both given: give one or the other")
+            raise DataEmulatorConfigError("window and start_time or end_time are both given: give only one of them")
         seed = arguments.get("seed")
         return {
             **arguments,
@@ -77,9 +77,9 @@ class Window:
         }
 
     def idempotency_key(self, context: Context, label: str | None, body: Mapping[str, Any]) -> str:
-        """Return the key by which the task finds its emulation of this window, whichever run made it.
+        """Return the key by which the task finds its emulation of this window, whichever run started it.
 
-        It holds the request too, since one key can stand for one request only.
+        It includes the request, because a key can stand for one request only.
         """
         ti = context["ti"]
         return f"window/{_digest(ti.dag_id, ti.task_id, label, *self._texts, json.dumps(body, sort_keys=True)).hex()}"
@@ -98,16 +98,16 @@ def _digest(*parts: str | None) -> bytes:
 
 
 def _last_period(timetable: Any, at: datetime) -> tuple[datetime, datetime] | None:
-    """Return the last whole period of a schedule that ends at a time, or before it; None if it has no periods.
+    """Return the last whole period of a schedule that ends at or before a time; None if it has no periods.
 
-    Airflow's own timetable of data intervals says which, so that daylight saving time is as everywhere in Airflow.
+    Airflow's own timetable of data intervals computes it, so daylight saving time is treated as everywhere in Airflow.
     """
     from airflow import sdk
     from airflow.timetables.interval import CronDataIntervalTimetable, DeltaDataIntervalTimetable
     from pendulum import instance
 
     periods: CronDataIntervalTimetable | DeltaDataIntervalTimetable
-    # Exactly these: a timetable that is made from one of them, as that of partitions, means something else.
+    # Exactly these classes: a subclass, such as the timetable of partitions, means something else.
     if type(timetable) in (sdk.CronTriggerTimetable, sdk.CronDataIntervalTimetable):
         periods = CronDataIntervalTimetable(timetable.expression, timetable.timezone)
     elif type(timetable) in (sdk.DeltaTriggerTimetable, sdk.DeltaDataIntervalTimetable):

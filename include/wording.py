@@ -1,4 +1,4 @@
-"""Quantities and reasons as people read them, in logs and errors."""
+"""Format quantities and reasons for people, in logs and errors."""
 
 from __future__ import annotations
 

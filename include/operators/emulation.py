@@ -1,4 +1,4 @@
-"""Base of all operators of emulations: their common parameters, their links, and how they cancel."""
+"""Base of all emulation operators: common parameters, links and cancellation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .interruption import Interruption
 
 
-#: The XCom that says why a task has failed: its label and the reason, for whoever sums up.
+#: The XCom that says why a task failed: its label and the reason, for the summary of the run.
 FAILURE_KEY = "failure"
 
 
@@ -33,20 +33,20 @@ class EmulationLink(BaseOperatorLink):
     xcom_key = "emulation_link"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey | None) -> str:
-        """Return the URL; Airflow calls this in the worker, at the end of the task's process, and stores it."""
+        """Return the URL, which Airflow asks for and stores at the end of the task's process."""
         return operator.emulation_url() or "" if isinstance(operator, EmulationOperator) else ""
 
 
 class EmulationOperator(BaseOperator):
     """Base of the operators that start emulations or wait for them.
 
-    :param arguments: any of the templated parameters by name, which then count instead of those given by themselves; a
-        value of None leaves that one as it is. For an argument of a mapped task group: a task fetches all that the
-        group is mapped over, once for every such argument that it uses, so this one mapping is cheaper than ten
-        values. Parameters of the other operators are passed over, so that a start and a wait can share a mapping. A
-        ``map_index_template`` finds them there: ``{{ task.arguments.emulation_label }}``
-    :param cancel_on_kill: whether the emulation is cancelled once nobody waits for it any more: when somebody marks or
-        clears the task, or fails its run. A worker that stops (SIGTERM) cancels nothing: the next try goes on
+    :param arguments: a mapping of templated parameters by name, which override those given directly; a value of None
+        leaves a parameter unchanged. Use it in a mapped task group: a task fetches the whole list that the group is
+        mapped over once for each group argument that it uses, so one mapping is cheaper than ten values. Parameters of
+        the other operators are ignored, so that a start and a wait can share a mapping. In a ``map_index_template``
+        use ``{{ task.arguments.emulation_label }}``
+    :param cancel_on_kill: whether to cancel the emulation when nobody waits for it any more, because somebody marked or
+        cleared the task, or failed its run. A worker that stops (SIGTERM) cancels nothing: the next try resumes
     :param emulation_label: what the log and errors call the emulation
     :param data_emulator_conn_id: the Airflow connection
     :raises DataEmulatorConfigError: when ``arguments`` has a name that no operator of emulations knows
@@ -73,11 +73,11 @@ class EmulationOperator(BaseOperator):
         self._interruption: Interruption | None = None
 
     def execute(self, context: Context) -> Any:
-        """Take the arguments, and do what the operator is for."""
+        """Apply ``arguments`` and run the operator."""
         return self._run_step(self._execute, context)
 
     def on_kill(self) -> None:
-        """Leave the try; and cancel the emulation, if somebody has ended or cleared the task."""
+        """End this try, and cancel the emulation if somebody ended or cleared the task."""
         if self._interruption is not None:
             self._interruption.on_signal()
 
@@ -85,10 +85,10 @@ class EmulationOperator(BaseOperator):
         raise NotImplementedError
 
     def _run_step(self, step: Callable[..., Any], context: Context, *args: Any) -> Any:
-        """Run a step of the task with the arguments taken; an error of ours goes to the log without its traceback.
+        """Run a step of the task with ``arguments`` applied, and log our own errors without their traceback.
 
-        Its text says what was wrong and what to do, which twenty lines of traceback would hide. It is left in the XCom
-        ``failure``, too.
+        The message says what is wrong and what to do, and would be lost in the traceback. It is also stored in the XCom
+        ``failure``.
         """
         from .interruption import Interruption
 
@@ -97,12 +97,12 @@ class EmulationOperator(BaseOperator):
         try:
             self._take_arguments()
             result = step(context, *args)
-            self._interruption = None  # what the task was for is done: a worker that stops now is none of its concern
+            self._interruption = None  # the work is done: a worker that stops from here on changes nothing
             return result
         except DataEmulatorError as error:
             if not isinstance(error, TaskInterruptedError):
                 context["ti"].xcom_push(key=FAILURE_KEY, value={"label": self.label, "reason": str(error)})
-            self.log.debug("The task fails", exc_info=error)
+            self.log.debug("The task failed", exc_info=error)
             raise error.with_traceback(None) from None
 
     def _take_arguments(self) -> None:
@@ -113,13 +113,15 @@ class EmulationOperator(BaseOperator):
             raise DataEmulatorConfigError(f"arguments must be a mapping of parameters, got {self.arguments!r}")
         known = {*parameters.COMMON, *parameters.START, *parameters.WAIT, *parameters.WAITED_FOR}
         if unknown := set(self.arguments) - known:
-            raise DataEmulatorConfigError(f"arguments has unknown parameters: {', '.join(map(repr, sorted(unknown)))}")
+            raise DataEmulatorConfigError(
+                f"arguments contains unknown parameters: {', '.join(map(repr, sorted(unknown)))}"
+            )
         for name in set(self.template_fields).intersection(self.arguments) - {"arguments"}:
             if self.arguments[name] is not None:
                 setattr(self, name, self.arguments[name])
 
-    # What follows is imported when it is needed. A DAG file is parsed every half minute and at the start of every task,
-    # and the HTTP provider alone takes a third of a CPU second: as much as all the rest of a task that only defers.
+    # Imported when needed: a DAG file is parsed every half minute and at the start of every task, and importing the
+    # HTTP provider alone takes a third of a CPU second, as much as the rest of a task that only defers.
 
     def hook(self) -> DataEmulatorHook:
         """Return a new hook for the connection."""
@@ -129,7 +131,7 @@ class EmulationOperator(BaseOperator):
 
     @cached_property
     def settings(self) -> ConnectionSettings:
-        """Our own fields of the connection, without the hook.
+        """The settings of the connection, read without loading the hook.
 
         :raises DataEmulatorConfigError: naming each field whose value cannot be used
         """
@@ -138,37 +140,39 @@ class EmulationOperator(BaseOperator):
         return ConnectionSettings.read(self.data_emulator_conn_id)
 
     def emulation_url(self) -> str | None:
-        """Return where a browser finds the emulation, None if there is none yet, or nobody knows."""
+        """Return the browser URL of the emulation; None if none was started yet."""
         return None if self._emulation_id is None else self.settings.emulation_url(self._emulation_id)
 
     @property
     def label(self) -> str | None:
-        """What people call the emulation."""
+        """The emulation's name for people."""
         return self.emulation_label
 
     def name_of(self, emulation_id: str) -> str:
-        """Return what logs and errors call the emulation."""
+        """Return the emulation's name for logs and errors."""
         return f"{self.label} ({emulation_id})" if self.label else emulation_id
 
     def interruptible(self) -> AbstractContextManager[None]:
-        """A block that a kill may leave at any moment; see :meth:`Interruption.interruptible`."""
+        """Return a context that a kill may leave at any moment; see :meth:`Interruption.interruptible`."""
         return nullcontext() if self._interruption is None else self._interruption.interruptible()
 
     def cancel(self, emulation_id: str, *, attempts: int | None = None) -> bool | None:
-        """Cancel an emulation; what is in the way is logged.
+        """Cancel an emulation; log a failure to do so.
 
-        :return: True if it will be cancelled, False if it was over already, None if it was not to be done
+        :return: True if it will be cancelled, False if it had already ended, None if that failed
         """
-        # A hook of its own: a signal interrupts whatever another one is doing.
+        # A new hook, because a signal may have interrupted another one.
         try:
             cancelled = self.hook().cancel(emulation_id, attempts=attempts)
         except DataEmulatorError as error:
-            self.log.warning("Emulation %s was not cancelled and runs on: %s", self.name_of(emulation_id), error)
+            self.log.warning(
+                "Could not cancel emulation %s, which keeps running: %s", self.name_of(emulation_id), error
+            )
             return None
-        self.log.info("Emulation %s %s", self.name_of(emulation_id), "cancelled" if cancelled else "was over already")
+        self.log.info("Emulation %s %s", self.name_of(emulation_id), "cancelled" if cancelled else "had already ended")
         return cancelled
 
     def _cancel_own(self) -> None:
-        """Cancel the emulation that the task is about, if there is one; once, since a killed task has little time."""
+        """Cancel the task's emulation, if any, in a single attempt, as a killed task has little time."""
         if self._emulation_id is not None:
             self.cancel(self._emulation_id, attempts=1)

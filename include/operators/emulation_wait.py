@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 #: The XCom that holds the receipt of a completed emulation.
 RECEIPT_KEY = "receipt"
 
-#: How much longer than the trigger's own deadline Airflow waits before it fails the task by itself: the backstop for a
-#: triggerer that is down when the deadline passes.
+#: Seconds after the trigger's own deadline at which Airflow fails the task itself, in case no triggerer was running
+#: when the deadline passed.
 _BACKSTOP_S = 300.0
 
 
 class DataLink(BaseOperatorLink):
-    """Link to the bucket or topic, in the console that the connection names."""
+    """Link to the bucket or topic in the console that the connection names."""
 
     name = "Data"
     xcom_key = "data_link"
@@ -48,25 +48,25 @@ class DataLink(BaseOperatorLink):
 
 
 class EmulationWaitOperator(EmulationOperator):
-    """Base of the operators that wait until an emulation is over.
+    """Base of the operators that wait until an emulation has ended.
 
-    A deferrable task is deferred while it waits, and holds no worker slot. When the emulation has completed the receipt
-    is in the XCom ``receipt``; and the events of ``include.assets.EMULATIONS`` and ``EMULATIONS_BY_DOMAIN``, where they
-    are among the task's outlets, carry it.
+    A deferred task occupies no worker slot. When the emulation has completed, the receipt is in the XCom ``receipt``,
+    and in the events of ``include.assets.EMULATIONS`` and ``EMULATIONS_BY_DOMAIN`` if they are among the task's
+    outlets.
 
-    :param poll_interval: seconds between two looks; a service that holds its answer (long poll) is not asked so often,
-        and tells of the end at once
+    :param poll_interval: seconds between two status requests to a service without long polls; with long polls the end
+        is reported at once
     :param max_retries: the wait ends after ``poll_interval * max_retries`` seconds
-    :param wait_timeout: instead of ``max_retries``: the seconds after which the wait ends. Either is counted from where
-        the wait begins in each try of the task, without the time in which the service has the emulation queued (an hour
-        at most, or as long as the wait itself). Airflow's ``execution_timeout`` ends it too, counted from the start of
-        the try and with the time in the queue
-    :param deferrable: False polls from the worker instead; by default as Airflow's ``[operators] default_deferrable``
-    :param cancel_on_kill: whether the emulation is cancelled once nobody waits for it any more: somebody marked or
-        cleared the task, or the wait ran out. A worker that stops (SIGTERM) cancels nothing: the next try goes on
-    :raises EmulationFailedError: when it failed, or a thread of it did, whatever else the status says
+    :param wait_timeout: instead of ``max_retries``: the seconds after which the wait ends. Either limit starts anew in
+        each try, and does not count time in the service's queue (up to an hour, or the length of the wait if that is
+        longer). Airflow's ``execution_timeout`` ends the wait too, counted from the start of the try, with the time in
+        the queue
+    :param deferrable: False polls from the worker; the default is Airflow's ``[operators] default_deferrable``
+    :param cancel_on_kill: whether to cancel the emulation when nobody waits for it any more, because somebody marked or
+        cleared the task, or the wait timed out. A worker that stops (SIGTERM) cancels nothing: the next try resumes
+    :raises EmulationFailedError: when it failed, or one of its threads did, whatever else the status says
     :raises EmulationCancelledError: when it was cancelled
-    :raises EmulationTimeoutError: when it is not over in time
+    :raises EmulationTimeoutError: when it has not ended in time
     :raises EmulationNotFoundError: when the service does not know it
     :raises DataEmulatorConfigError: when a parameter is of the wrong type
     :raises DataEmulatorUnavailableError: when the service cannot be reached, and the task polls
@@ -97,15 +97,15 @@ class EmulationWaitOperator(EmulationOperator):
         self.receipt: Receipt | None = None
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
-        """Go on after the trigger's event, which :class:`include.triggers.emulation.EmulationTrigger` describes."""
+        """Resume after the trigger's event (see :class:`include.triggers.emulation.EmulationTrigger`)."""
         return self._run_step(self._resume, context, event)
 
     def current_id(self, context: Context, waited_for: str) -> str:
-        """Return the emulation that the task is about now; an operator for which it can change meanwhile says which."""
+        """Return the emulation to wait for from now on; operators override it if that can change during the wait."""
         return waited_for
 
     def result(self, receipt: Receipt | None, emulation_id: str) -> Any:
-        """Return the task's result for a completed emulation; a service that tells too little gives no receipt."""
+        """Return the task's result for a completed emulation; without a receipt if the service reports too little."""
         raise NotImplementedError
 
     def ended_badly(self, context: Context, error: EmulationEndError) -> EmulationEndError:
@@ -113,16 +113,16 @@ class EmulationWaitOperator(EmulationOperator):
         raise NotImplementedError
 
     def wait_for(self, context: Context, emulation_id: str) -> Any:
-        """Defer, or poll.
+        """Wait for an emulation, deferred or by polling.
 
-        There is no look before it defers: nearly always that would find an emulation that runs, and the trigger holds
-        back an event that would come too early (``FIRST_EVENT_AFTER_S``).
+        The status is not requested before deferring: the emulation nearly always still runs then, and the trigger
+        delays an event that would come too early (``FIRST_EVENT_AFTER_S``).
         """
         from ..wait_deadline import WaitDeadline, latest_end
 
         poll_interval_s, wait_s = self._poll_interval_s(), self._wait_s()
         self._emulation_id = emulation_id
-        _ = self.settings  # a connection that cannot be used fails the task here, and not in the triggerer
+        _ = self.settings  # an invalid connection fails the task here, not in the triggerer
         deadline = time.time() + wait_s
         must_end_at = self._must_end_at(context)
         ends = WaitDeadline(min(deadline, must_end_at), min(latest_end(deadline, wait_s), must_end_at))
@@ -132,7 +132,7 @@ class EmulationWaitOperator(EmulationOperator):
         return self._poll(context, emulation_id, poll_interval_s, ends)
 
     def data_url(self) -> str | None:
-        """Return where a browser finds the data, None if there is none, or the connection names no console."""
+        """Return the browser URL of the data; None if there is no data, or the connection names no console."""
         if self.receipt is None:
             return None
         if self.receipt.sink == "s3":
@@ -140,7 +140,7 @@ class EmulationWaitOperator(EmulationOperator):
         return self.settings.topic_url(self.receipt.topic)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
-        """The bucket or topic as the task's output; asked for by the OpenLineage provider, if that is installed."""
+        """Return the bucket or topic as the task's output, for the OpenLineage provider if it is installed."""
         from airflow.providers.common.compat.openlineage.facet import Dataset
         from airflow.providers.openlineage.extractors import OperatorLineage
 
@@ -155,7 +155,7 @@ class EmulationWaitOperator(EmulationOperator):
         return _seconds("wait_timeout", self.wait_timeout)
 
     def _must_end_at(self, context: Context) -> float:
-        """When ``execution_timeout`` ends this try, in seconds since the epoch; in a deferral Airflow forgets it."""
+        """Return when ``execution_timeout`` ends this try, in Unix seconds; Airflow ignores it while deferred."""
         if self.execution_timeout is None:
             return float("inf")
         return context["ti"].start_date.timestamp() + self.execution_timeout.total_seconds()
@@ -181,7 +181,7 @@ class EmulationWaitOperator(EmulationOperator):
         waited_for = event["emulation_id"]
         self._emulation_id = emulation_id = self.current_id(context, waited_for)
         if emulation_id != waited_for:
-            self.log.info("Emulation %s was replaced by %s; waiting for that", waited_for, emulation_id)
+            self.log.info("Emulation %s was replaced by %s; waiting for the new one", waited_for, emulation_id)
             return self.wait_for(context, emulation_id)
         if event["outcome"] == "ended":
             from ..wire.status import EmulationStatus
@@ -197,15 +197,15 @@ class EmulationWaitOperator(EmulationOperator):
         return self._give_up(context, emulation_id, event["state"], event["last_error"], event.get("ended_at"))
 
     def _poll(self, context: Context, emulation_id: str, poll_interval_s: float, ends: WaitDeadline) -> Any:
-        """Wait in the worker, as the deferred task does in the triggerer."""
+        """Wait in the worker, polling."""
         from airflow.sdk.exceptions import AirflowTaskTimeout
 
         from ..wait_log import WaitLog
 
-        # Airflow itself does so when the task's process ends.
+        # Airflow does this only when the task's process ends.
         context["ti"].xcom_push(key=EmulationLink.xcom_key, value=self.emulation_url() or "")
         hook = self.hook()
-        _ = hook.settings  # asks Airflow, which nothing in an interruptible block may
+        _ = hook.settings  # reads from Airflow, which an interruptible block must not do
         log = WaitLog(self.log, self.name_of(emulation_id))
         try:
             while True:
@@ -219,11 +219,11 @@ class EmulationWaitOperator(EmulationOperator):
                     return self._give_up(context, emulation_id, log.state)
                 with self.interruptible():
                     time.sleep(min(poll_interval_s, remaining_s))
-        except AirflowTaskTimeout:  # Airflow's own execution_timeout was quicker
+        except AirflowTaskTimeout:  # Airflow's own execution_timeout came first
             return self._give_up(context, emulation_id, log.state)
 
     def _conclude(self, context: Context, status: EmulationStatus) -> Any:
-        """Return the result of a completed emulation, or raise the error that its end is."""
+        """Return the result of a completed emulation, or raise the error for any other end."""
         from ..wire.status import EmulationState
         from ..wording import first_sentence
 
@@ -235,18 +235,18 @@ class EmulationWaitOperator(EmulationOperator):
         self.log.debug("The service's reason in full: %s", status.error)
         reason = f": {first_sentence(status.error)}" if status.error else ""
         if status.state is EmulationState.FAILED:
-            reason = reason or ": the service gives no reason"
+            reason = reason or ": the service gave no reason"
             raise self.ended_badly(context, EmulationFailedError(f"Emulation {name} failed{reason}"))
         raise self.ended_badly(context, EmulationCancelledError(f"Emulation {name} was cancelled{reason}"))
 
     def _leave_receipt(self, context: Context, status: EmulationStatus) -> None:
-        """Leave the receipt of a completed emulation where others find it."""
+        """Publish the receipt of a completed emulation: in XCom, the log and the asset events."""
         from ..assets import emit
         from ..receipt import Receipt
 
         self.receipt = receipt = Receipt.of_status(status, label=self.emulation_label)
         if receipt is None:
-            self.log.info("The service does not tell where the data lies: there is no receipt, and no asset event")
+            self.log.info("The service does not report where the data is, so there is no receipt and no asset event")
             return
         self.log.info("Receipt: %s", receipt)
         context["ti"].xcom_push(key=RECEIPT_KEY, value=receipt.as_dict())
@@ -260,25 +260,25 @@ class EmulationWaitOperator(EmulationOperator):
         last_error: str | None = None,
         ended_at: float | None = None,
     ) -> Any:
-        """Cancel an emulation that is not over in time, and fail; if it has just ended after all, that counts.
+        """Cancel an emulation that has not ended in time and fail, unless it has just ended after all.
 
-        :param ended_at: when the wait ended, in seconds since the epoch; None for just now
+        :param ended_at: when the wait ended, in Unix seconds; None for now
         """
         limit = self._limit(context, time.time() if ended_at is None else ended_at)
-        what_now = "it runs on, since cancel_on_kill is False"
+        what_now = "it keeps running because cancel_on_kill is False"
         if self.cancel_on_kill:
             cancelled = self.cancel(emulation_id)
             if cancelled is False:
                 return self._conclude(context, self.hook().get_status(emulation_id))
             what_now = "it was cancelled" if cancelled else "it could not be cancelled"
         text = (
-            f"Emulation {self.name_of(emulation_id)} was not over after {limit}; last seen "
-            f"{state or 'nothing of it'}{f', last error: {last_error}' if last_error else ''}; {what_now}"
+            f"Emulation {self.name_of(emulation_id)} had not ended after {limit}; last status: "
+            f"{state or 'unknown'}{f', last error: {last_error}' if last_error else ''}; {what_now}"
         )
         raise self.ended_badly(context, EmulationTimeoutError(text))
 
     def _limit(self, context: Context, ended_at: float) -> str:
-        """Which limit has ended the wait, and what it is."""
+        """Name the limit that ended the wait, with its value."""
         if self.execution_timeout is not None and ended_at >= self._must_end_at(context):
             return f"{self.execution_timeout.total_seconds():g} s (execution_timeout)"
         name = "poll_interval * max_retries" if self.wait_timeout is None else "wait_timeout"

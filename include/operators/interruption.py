@@ -1,8 +1,9 @@
-"""What a task does when its process is told to end, by SIGTERM.
+"""React to SIGTERM, which tells a task's process to end.
 
-The signal comes in two ways that look the same from within. Somebody has marked or cleared the task, or failed its run:
-then nobody waits for the emulation any more, and it is cancelled. Or the process has to go, since its pod is evicted or
-the worker stopped: then this try fails, and the next one goes on with the same emulation. So Airflow is asked.
+The signal has two causes that look the same from within. Either somebody has marked or cleared the task, or failed its
+run: then nobody waits for the emulation any more, and it is cancelled. Or the process has to stop, because its pod is
+evicted or the worker shut down: then this try fails, and the next one resumes with the same emulation. Airflow's state
+of the task tells which it is.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from typing import Any, NoReturn
 
 from ..exceptions import TaskInterruptedError
 
-#: States of a task that somebody means to be carried on, in this try or the next.
+#: States of a task that continues, in this try or the next.
 _GOES_ON = frozenset({"running", "deferred", "up_for_retry", "up_for_reschedule", "scheduled", "queued"})
-#: From the signal on a killed task has five seconds. So long an interrupted one waits for its emulation's cancellation.
+#: How long to wait for the cancellation: a killed task has five seconds from the signal on.
 _CANCELLED_WITHIN_S = 4.0
-#: Where the code that the signal has interrupted must go on first, the signal's handler waits no longer than this.
+#: How long the signal handler waits if the interrupted code has to continue first.
 _HANDLER_WAITS_S = 1.0
 
 
 class Interruption:
-    """Ends a try of a task whose process was told to end.
+    """Ends a try whose process received SIGTERM.
 
     :param cancel: cancels the emulation; None to cancel nothing
     :param log: the task's logger
@@ -37,10 +38,10 @@ class Interruption:
         self._may_raise = False
 
     def on_signal(self) -> None:
-        """Handle the signal; within :meth:`interruptible` by leaving the try.
+        """Handle the signal; within :meth:`interruptible`, end the try.
 
-        The rest is done in a thread. The code that the signal has interrupted may be waiting for an answer of
-        Airflow's, and hold the lock that all questions to Airflow need: in the handler none would ever be answered.
+        The rest happens in a thread. The interrupted code may be waiting for Airflow's answer while it holds the lock
+        that all requests to Airflow need, so a request made in the handler itself would never be answered.
 
         :raises TaskInterruptedError: within :meth:`interruptible`
         """
@@ -54,9 +55,9 @@ class Interruption:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """A block that only waits, or speaks with the service: nothing of Airflow's is asked in it.
+        """Return a context that the signal may leave at once; code in it must not call Airflow.
 
-        :raises TaskInterruptedError: as soon as the task is told to end, or if it was before
+        :raises TaskInterruptedError: as soon as the signal arrives, or if it has already arrived
         """
         if self._thread is not None:
             self._leave(self._thread)
@@ -69,28 +70,33 @@ class Interruption:
     def _leave(self, thread: threading.Thread) -> NoReturn:
         self._may_raise = False
         thread.join(_CANCELLED_WITHIN_S)
-        raise TaskInterruptedError("The task's process was told to end (SIGTERM) before the emulation was over")
+        raise TaskInterruptedError(
+            "The task's process received SIGTERM before the emulation had ended; the next try resumes the wait"
+        )
 
     def _cancel_if_ended(self) -> None:
         if self._cancel is None:
             return
         state = self._state()
         if state in _GOES_ON:
-            self._log.info("Nobody has ended the task (it is %s): its emulation runs on, for the next try", state)
+            self._log.info(
+                "The task was not ended by anybody (its state is %s): the emulation keeps running for the next try",
+                state,
+            )
         else:
-            self._log.info("The task was ended or cleared (it is %s)", state or "without a state")
+            self._log.info("The task was ended or cleared (its state is %s)", state or "none")
             self._cancel()
 
     def _state(self) -> str | None:
-        """The state that Airflow has for the task, None for one that was just cleared."""
+        """Return Airflow's state of the task; None if it was just cleared."""
         ti = self._ti
         name = ti.task_id if ti.map_index is None or ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"
         try:
             states = ti.get_task_states(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id])
         except Exception as error:
-            # Whatever it is: an emulation that should not run is cancelled by the service (abandon_after), and one that
-            # should have run on could not be had back.
-            self._log.warning("Airflow cannot be asked whether somebody has ended the task: %s", error)
+            # On any error keep it running: the service cancels an unwanted emulation (abandon_after), but a cancelled
+            # one cannot be brought back.
+            self._log.warning("Cannot read the task's state from Airflow; leaving the emulation running: %s", error)
             return "running"
         state = states.get(ti.run_id, {}).get(name)
         return None if state is None else str(state)

@@ -1,4 +1,4 @@
-"""The operators' templated parameters by name: what each renders, and all that ``arguments`` may have."""
+"""The names of the operators' templated parameters, which ``arguments`` may contain."""
 
 #: Of every operator of emulations.
 COMMON = ("arguments", "emulation_label", "data_emulator_conn_id")

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class RunEmulationOperator(StartEmulatorOperator, EmulationWaitOperator):
-    """Start an emulation and wait until it is over; returns its receipt, and has it in the XCom ``receipt`` too.
+    """Start an emulation, wait until it has ended, and return its receipt, which is also in the XCom ``receipt``.
 
-    For those who want one box instead of two, with the same parameters and guarantees, and with Airflow's ``retries``
-    for the emulation too: a try whose emulation failed, was cancelled, or was not over in time is followed by one that
-    starts another. A try that ends for another reason, like a worker that stops, is followed by one that goes on with
-    the same emulation. A clear starts another one. The receipt is a dictionary, described in
-    :class:`include.receipt.Receipt`; of a service that tells too little it has only the id.
+    One task instead of two, with the same parameters and guarantees. Airflow's ``retries`` apply to the emulation as
+    well: if it failed, was cancelled or timed out, the next try starts another one. If a try ends for another reason,
+    such as a worker that stops, the next try resumes with the same emulation. Clearing the task starts another one. The
+    receipt is a dictionary (see :class:`include.receipt.Receipt`); it has only the id if the service reports too
+    little.
 
     :param kwargs: as for :class:`StartEmulatorOperator` and :class:`EmulationWaitOperator`, and what they raise
     """
@@ -35,11 +35,11 @@ class RunEmulationOperator(StartEmulatorOperator, EmulationWaitOperator):
         super().__init__(**kwargs)
 
     def result(self, receipt: Receipt | None, emulation_id: str) -> dict[str, Any]:
-        """The receipt."""
+        """Return the receipt."""
         return receipt.as_dict() if receipt else {"id": emulation_id}
 
     def ended_badly(self, context: Context, error: EmulationEndError) -> EmulationEndError:
-        """The error, after which the next try starts another emulation; one that was left running is waited for."""
+        """Return the error; the next try starts another emulation, unless this one was left running."""
         from ..idempotency import RUN_AGAIN, remember_end
 
         if self.cancel_on_kill or not isinstance(error, EmulationTimeoutError):

@@ -23,17 +23,18 @@ if TYPE_CHECKING:
 
 
 class StatusEmulationOperator(EmulationWaitOperator):
-    """Wait until an emulation is over; returns its id if it completed, with the receipt in the XCom ``receipt``.
+    """Wait until an emulation has completed; return its id, with the receipt in the XCom ``receipt``.
 
-    If the task that starts the emulation is cleared meanwhile and has started another one, it is that which is waited
-    for from then on. An emulation that failed, was cancelled or was not over in time fails the task at once, without
-    Airflow's retries: they could only wait for the same one. The error says which task to clear.
+    If the task that starts the emulation is cleared during the wait and starts another one, the wait continues with the
+    new one. If the emulation failed, was cancelled or timed out, the task fails at once, without Airflow's retries,
+    which could only wait for the same emulation. The error says which task to clear.
 
     :param emulation_id: the emulation: a string, a template or another task's output
-    :param prev_task_id: instead of ``emulation_id``: the task that started the emulation, to take the id from its XCom.
-        Inside a task group the name within the group is enough; in a mapped group it is the start of the same map index
+    :param prev_task_id: instead of ``emulation_id``: the task that started the emulation, to read the id from its XCom.
+        Inside a task group the name within the group is enough; in a mapped group the start of the same map index is
+        used
     :param cancel_on_kill: as for :class:`EmulationWaitOperator`. By default only an emulation of the task's own run is
-        cancelled: by ``prev_task_id``, or another task's output; a bare ``emulation_id`` may be anybody's
+        cancelled: one given by ``prev_task_id`` or another task's output, as a bare ``emulation_id`` may be anybody's
     :param kwargs: as for :class:`EmulationWaitOperator`, and what it raises
     :raises DataEmulatorConfigError: also when there is no usable id
     """
@@ -57,7 +58,7 @@ class StatusEmulationOperator(EmulationWaitOperator):
         self.prev_task_id = prev_task_id
 
     def current_id(self, context: Context, waited_for: str) -> str:
-        """The emulation that the other task has started last.
+        """Return the emulation that the other task started last.
 
         :raises EmulationReplacedError: when that task has been cleared, and is about to start another one
         """
@@ -72,13 +73,13 @@ class StatusEmulationOperator(EmulationWaitOperator):
         return parse_emulation_id(value)
 
     def result(self, receipt: Receipt | None, emulation_id: str) -> str:
-        """The id."""
+        """Return the id."""
         return emulation_id
 
     def ended_badly(self, context: Context, error: EmulationEndError) -> EmulationEndError:
-        """The error as one that Airflow does not retry, with what to do."""
+        """Return an error that Airflow does not retry and that says what to do."""
         task = "the task that starts it" if self.prev_task_id is None else f"task {self._sibling(self.prev_task_id)!r}"
-        return error.without_retries(f"{error}. To run it again, clear {task} together with this one")
+        return error.without_retries(f"{error}. To run it again, clear {task} together with this task")
 
     def _execute(self, context: Context) -> Any:
         from ..wire.status import parse_emulation_id
@@ -91,7 +92,7 @@ class StatusEmulationOperator(EmulationWaitOperator):
         return self.wait_for(context, emulation_id)
 
     def _stated_id(self, context: Context) -> tuple[Any, str]:
-        """What should be the id, and where it comes from."""
+        """Return what should be the id, and where it comes from."""
         if self.prev_task_id is None:
             return self.emulation_id, "emulation_id"
         task_id = self._sibling(self.prev_task_id)
@@ -103,7 +104,7 @@ class StatusEmulationOperator(EmulationWaitOperator):
         return value, f"the XCom of task {task_id!r} (map index {map_index})"
 
     def _sibling(self, task_id: str) -> str:
-        """The full id of a task that is named from within this task's group: its own groups are tried inside out."""
+        """Return the full id of a task named within this task's group, looking in its groups from the inside out."""
         groups = self.task_id.split(".")[:-1]
         for depth in range(len(groups), 0, -1):
             candidate = ".".join([*groups[:depth], task_id])

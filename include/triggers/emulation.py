@@ -1,4 +1,4 @@
-"""The deferrable wait: follows one emulation from the triggerer until it is over, or the deadline passes.
+"""The trigger that waits for one emulation until it has ended or the deadline passes.
 
 A worker imports this module only to defer, so what speaks HTTP is imported where it is used, which is in the triggerer.
 """
@@ -24,7 +24,7 @@ FIRST_EVENT_AFTER_S = conf.getfloat("workers", "min_heartbeat_interval", fallbac
 
 
 class EmulationTrigger(BaseTrigger):
-    """Wait for an emulation, together with all other triggers of the connection (:mod:`include.triggers.shared_wait`).
+    """Wait for an emulation, together with the connection's other triggers (:mod:`include.triggers.shared_wait`).
 
     Transient failures are retried until the deadline. Fires one event, a dictionary with ``emulation_id`` and
     ``outcome``:
@@ -65,7 +65,7 @@ class EmulationTrigger(BaseTrigger):
         self.data_emulator_conn_id = data_emulator_conn_id
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The class path and arguments from which a triggerer builds this trigger anew."""
+        """Return the class path and arguments from which a triggerer recreates this trigger."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
@@ -80,14 +80,14 @@ class EmulationTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and fire the one event."""
+        """Wait, then fire one event."""
         began = time.monotonic()
         payload = await self._wait()
         await asyncio.sleep(max(0.0, began + FIRST_EVENT_AFTER_S - time.monotonic()))
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
-        """Cancel the emulation: Airflow calls this when somebody marks or clears the waiting task."""
+        """Cancel the emulation; Airflow calls this when somebody marks or clears the waiting task."""
         if not self.cancel_on_kill:
             return
         from ..hooks.data_emulator_async import DataEmulatorAsyncHook
@@ -96,16 +96,16 @@ class EmulationTrigger(BaseTrigger):
             async with DataEmulatorAsyncHook(self.data_emulator_conn_id).open() as client:
                 cancelled = await client.cancel(self.emulation_id)
         except DataEmulatorError as error:
-            self.log.warning("Emulation %s was not cancelled and runs on: %s", self._name, error)
+            self.log.warning("Could not cancel emulation %s, which keeps running: %s", self._name, error)
         else:
-            self.log.info("Emulation %s %s", self._name, "cancelled" if cancelled else "was over already")
+            self.log.info("Emulation %s %s", self._name, "cancelled" if cancelled else "had already ended")
 
     @property
     def _name(self) -> str:
         return f"{self.emulation_label} ({self.emulation_id})" if self.emulation_label else self.emulation_id
 
     async def _wait(self) -> dict[str, Any]:
-        """Listen until there is something to tell; returns the event's payload."""
+        """Listen until the wait ends and return the event's payload."""
         from .shared_wait import Refusal, Trouble, shared_wait
 
         log = WaitLog(self.log, self._name)

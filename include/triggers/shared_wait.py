@@ -1,7 +1,7 @@
-"""One wait for all the emulations of a connection, however many triggers of a triggerer wait for them.
+"""One wait for all emulations of a connection, shared by all triggers in a triggerer.
 
-A task of the event loop looks at all of them together (:mod:`include.triggers.status_sources`), and hands each trigger
-what concerns it. So a thousand waits are one open request.
+A single asyncio task requests the status of all emulations together (:mod:`include.triggers.status_sources`) and passes
+each trigger its own news, so a thousand waits need one open request.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from ..retry import RetryPolicy
 from ..wire.status import EmulationStatus
 from .status_sources import AnyStatus
 
-#: From one request to the next at the least: below two a second, and an end is known half a second after it at most.
+#: Shortest pause between two requests: under two per second, and an end is known at most half a second later.
 MIN_PAUSE_S = 0.55
-#: How long a service has to refuse until that is final: a token may just be changed at both ends.
+#: How long the service must refuse before that is final: a token may be in the middle of being changed.
 REFUSED_AFTER_S = 60.0
 
 log = logging.getLogger(__name__)
@@ -36,14 +36,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Trouble:
-    """Something is in the way just now; None tells that nothing is any more."""
+    """A temporary problem with the wait; None means that it is over."""
 
     error: Exception | None
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """The end of a wait: the service refuses to tell, or the connection cannot be used."""
+    """The end of a wait: the service refuses, or the connection is invalid."""
 
     error: DataEmulatorRequestError | DataEmulatorConfigError
 
@@ -53,10 +53,10 @@ News = EmulationStatus | Trouble | Refusal
 
 @dataclass
 class _Followed:
-    """An emulation, and the triggers that wait for it.
+    """An emulation and the triggers that wait for it.
 
-    :param poll_interval_s: seconds between two looks where the service does not hold its answer
-    :param in_trouble: whether the triggers have heard that something is in the way
+    :param poll_interval_s: seconds between two requests to a service without long polls
+    :param in_trouble: whether the triggers were told of a temporary problem
     """
 
     poll_interval_s: float
@@ -69,12 +69,12 @@ class _Followed:
 
 
 class SharedWait:
-    """Follows emulations while anybody listens. For one event loop; :func:`shared_wait` gives the one to use.
+    """Follows emulations as long as anybody listens, in one event loop; get it from :func:`shared_wait`.
 
-    Transient failures (no answer, an answer that is not the service's, 429, 5xx, Airflow that cannot give the
-    connection just now) are retried by the connection's retry policy until nobody listens any more. The connection is
-    read anew each time, so that a wait goes on with what was corrected in it. What the service refuses is final once it
-    has refused it for a minute; an emulation that it does not know, and a connection that cannot be used, at once.
+    Transient failures (no answer, an answer that is not the service's, 429, 5xx, a connection that Airflow temporarily
+    cannot provide) are retried by the connection's retry policy until nobody listens any more. The connection is read
+    again each time, so corrections take effect during a wait. A refusal is final once it has lasted for a minute; an
+    unknown emulation and an invalid connection are final at once.
 
     :param data_emulator_conn_id: the Airflow connection
     """
@@ -87,7 +87,7 @@ class SharedWait:
 
     @asynccontextmanager
     async def follow(self, emulation_id: str, poll_interval_s: float) -> AsyncIterator[asyncio.Queue[News]]:
-        """Listen to what is heard of an emulation, until it is over, or the block ends."""
+        """Subscribe to an emulation's news until it has ended or the block is left."""
         news: asyncio.Queue[News] = asyncio.Queue()
         followed = self._followed.setdefault(emulation_id, _Followed(poll_interval_s))
         followed.listeners.append(news)
@@ -106,7 +106,7 @@ class SharedWait:
                 self._task = None
 
     async def _run(self) -> None:
-        """Look until cancelled."""
+        """Request statuses until cancelled."""
         failures = 0
         refused_since: float | None = None
         retry = RetryPolicy()
@@ -130,13 +130,13 @@ class SharedWait:
                     if time.monotonic() >= refused_since + REFUSED_AFTER_S:
                         self._end(list(self._followed), Refusal(error))
                 elif failures == 1 and not isinstance(error, DataEmulatorError):
-                    log.exception("Connection %s: it is asked again, but this was not foreseen", self._conn_id)
+                    log.exception("Connection %s: unexpected error; retrying", self._conn_id)
                 for followed in self._followed.values():
                     self._trouble(followed, error)
                 await asyncio.sleep(max(MIN_PAUSE_S, retry.wait_s(failures, error)))
 
     async def _look(self, source: AnyStatus) -> None:
-        """Look once, tell what was found, and wait until it is time for the next look."""
+        """Request statuses once, pass on the result, and wait until the next request is due."""
         self._joined.clear()
         intervals_s = {emulation_id: each.poll_interval_s for emulation_id, each in self._followed.items()}
         look = await source.look(intervals_s, self._joined)
@@ -157,13 +157,13 @@ class SharedWait:
                 await self._joined.wait()
 
     def _end(self, emulation_ids: Iterable[str], news: News) -> None:
-        """Tell what is final, and look at these no more."""
+        """Pass on the end of these emulations and stop following them."""
         for emulation_id in emulation_ids:
             if followed := self._followed.pop(emulation_id, None):
                 followed.tell(news)
 
     def _trouble(self, followed: _Followed, error: Exception) -> None:
-        """Tell what is in the way, once."""
+        """Report a temporary problem once."""
         if not followed.in_trouble:
             followed.in_trouble = True
             followed.tell(Trouble(error))
@@ -178,6 +178,6 @@ _WAITS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedWait]] = We
 
 
 def shared_wait(data_emulator_conn_id: str) -> SharedWait:
-    """The wait that all triggers of this event loop share for a connection."""
+    """Return the wait that all triggers of this event loop share for a connection."""
     waits = _WAITS.setdefault(asyncio.get_running_loop(), {})
     return waits.setdefault(data_emulator_conn_id, SharedWait(data_emulator_conn_id))

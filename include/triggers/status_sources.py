@@ -1,4 +1,4 @@
-"""The two protocols by which a service tells of emulations: of many in one long poll, or of one at a time."""
+"""The two ways to request statuses: one long poll for many emulations, or one request per emulation."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from ..wait_log import PROGRESS_EVERY_S, progress_pause_s
 from ..wire.answer import request_error
 from ..wire.status import EmulationStatus, Statuses
 
-#: How long the service is asked to hold one answer; below the 60 s after which proxies commonly give up.
+#: Length of a long poll; below the 60 s after which proxies commonly time out.
 LONG_POLL_S = 30
-#: Share by which a poll interval varies, so that waits which began together spread out.
+#: Random share of a poll interval, so that waits which began together spread out.
 JITTER = 0.2
-#: After so long a service that could not tell of many is asked again whether it can.
+#: Seconds after which the request for many is tried again at a service that did not support it.
 MANY_AGAIN_AFTER_S = 300.0
 
 _MAX_IDS = 1000  # in one request; more are asked for side by side
@@ -37,10 +37,9 @@ T = TypeVar("T")
 
 @dataclass
 class Look:
-    """What a look at emulations has found.
+    """The result of one look at emulations.
 
-    :param found: by id, a status, or an error that concerns this emulation alone; those of which nothing is new are
-        left out
+    :param found: by id, a status or an error that concerns this emulation alone; emulations without news are left out
     :param pause_s: how long to wait before the next look, unless somebody joins
     """
 
@@ -49,21 +48,21 @@ class Look:
 
 
 class StatusSource(Protocol):
-    """A protocol by which emulations are looked at."""
+    """A way to request the status of emulations."""
 
     async def look(self, poll_intervals_s: Mapping[str, float], joined: asyncio.Event) -> Look:
-        """Look at emulations.
+        """Request statuses.
 
-        :param poll_intervals_s: by id, the seconds between two looks where the service does not hold its answer
-        :param joined: set when somebody begins to wait for another emulation; then the look may end with nothing found
-        :raises DataEmulatorError: when the service does not tell of any
+        :param poll_intervals_s: by id, the seconds between two requests to a service without long polls
+        :param joined: set when another emulation joins the wait; the look may then end without a result
+        :raises DataEmulatorError: when no status could be read
         """
 
 
 class StatusOfMany:
-    """One long poll for all emulations, which the service answers as soon as one of them is over.
+    """One long poll for all emulations, answered as soon as one of them has ended.
 
-    Now and then it is asked for everything, for the logs; in between only for what is over.
+    From time to time it requests all statuses, for the progress in the logs; otherwise only those that have ended.
     """
 
     def __init__(self, client: DataEmulatorClient) -> None:
@@ -72,14 +71,14 @@ class StatusOfMany:
         self._progress_told_at = self._progress_of_all_told_at = float("-inf")
 
     async def look(self, poll_intervals_s: Mapping[str, float], joined: asyncio.Event) -> Look:
-        """Look at all of them; see :meth:`StatusSource.look`."""
+        """Request all of them; see :meth:`StatusSource.look`."""
         now = time.monotonic()
         self._waited_since = {each: self._waited_since.get(each, now) for each in poll_intervals_s}
         due, next_due_s = self._due(now)
         if due:
             look = _look_of(await asyncio.gather(*self._requests(due, 0, minimal=False)))
             if missing := set(due) - look.found.keys():
-                raise DataEmulatorAnswerError(f"The status of many leaves {len(missing)} of {len(due)} emulations out")
+                raise DataEmulatorAnswerError(f"The status of many lacks {len(missing)} of {len(due)} emulations")
             return look
         wait_s = max(1, min(LONG_POLL_S, math.ceil(next_due_s)))
         answers = await _first_of(self._requests(list(poll_intervals_s), wait_s, minimal=True), joined)
@@ -89,10 +88,10 @@ class StatusOfMany:
         return look
 
     def _due(self, now: float) -> tuple[list[str], float]:
-        """Those whose progress is due now, and the seconds until the next is.
+        """Return the emulations whose progress is due now, and the seconds until the next ones are.
 
-        All are due together, and apart from that those whose wait is young: so a thousand waits are one request, and a
-        few new ones among them a short one.
+        All are due together, and young waits more often in between: a thousand waits are one request, and a few new
+        ones among them a short one.
         """
         young = [each for each, since in self._waited_since.items() if now - since < PROGRESS_EVERY_S]
         all_due_s = self._progress_of_all_told_at + PROGRESS_EVERY_S - now
@@ -111,14 +110,14 @@ class StatusOfMany:
 
 
 class StatusOfEach:
-    """A request for each emulation at its poll interval, some at a time: all that the original service has."""
+    """One request per emulation at its poll interval, some at a time; the original service has nothing else."""
 
     def __init__(self, client: DataEmulatorClient) -> None:
         self._client = client
         self._next_look_at: dict[str, float] = {}
 
     async def look(self, poll_intervals_s: Mapping[str, float], joined: asyncio.Event) -> Look:
-        """Look at those whose turn it is; see :meth:`StatusSource.look`."""
+        """Request those that are due; see :meth:`StatusSource.look`."""
         now = time.monotonic()
         self._next_look_at = {each: self._next_look_at.get(each, now) for each in poll_intervals_s}
         due = [each for each, at in self._next_look_at.items() if at <= now]
@@ -143,7 +142,7 @@ class StatusOfEach:
 
 
 class AnyStatus:
-    """The status of many where the service has that and answers it rightly, else of each."""
+    """The status of many if the service supports that, otherwise of each."""
 
     def __init__(self, client: DataEmulatorClient) -> None:
         self._many = StatusOfMany(client)
@@ -151,7 +150,7 @@ class AnyStatus:
         self._many_again_at = 0.0
 
     async def look(self, poll_intervals_s: Mapping[str, float], joined: asyncio.Event) -> Look:
-        """Look by the better protocol that works; see :meth:`StatusSource.look`."""
+        """Use the better way that works; see :meth:`StatusSource.look`."""
         if time.monotonic() >= self._many_again_at:
             try:
                 return await self._many.look(poll_intervals_s, joined)
@@ -175,12 +174,12 @@ def _look_of(answers: Iterable[Statuses]) -> Look:
 
 
 def _concerns_all(error: DataEmulatorError) -> bool:
-    """Whether a look failed for a reason that need not be the emulation's own."""
+    """Return whether a failure may concern more than the one emulation."""
     return not isinstance(error, EmulationNotFoundError)
 
 
 async def _first_of(requests: Iterable[Coroutine[Any, Any, T]], joined: asyncio.Event) -> list[T]:
-    """The answers that are there once one is; none if somebody joins before: then all are asked for anew."""
+    """Return the answers available once the first arrives; none if another emulation joins before."""
     answers = [asyncio.ensure_future(request) for request in requests]
     joining = asyncio.ensure_future(joined.wait())
     try:

@@ -56,7 +56,7 @@ def test_a_connection_given_as_a_uri_has_text_in_its_fields() -> None:
 @pytest.mark.parametrize(
     ("extra", "problem"),
     [
-        ("{", "Extra must be a JSON object, and is not JSON"),
+        ("{", "Extra must be a JSON object, but is not valid JSON"),
         ("[1]", "Extra must be a JSON object"),
         ("7", "Extra must"),
     ],
@@ -67,7 +67,7 @@ def test_an_extra_that_is_no_object_is_refused(extra: str, problem: str) -> None
 
 
 def test_a_connection_that_does_not_exist_is_refused_with_what_to_do() -> None:
-    with pytest.raises(DataEmulatorConfigError, match="no connection 'nowhere': create it, of the type Data Emulator"):
+    with pytest.raises(DataEmulatorConfigError, match="no connection 'nowhere': create it with type Data Emulator"):
         ConnectionSettings.read("nowhere")
 
 
@@ -159,7 +159,11 @@ class TestLinks:
             ("service_url", "http://me:hunter2@emulator", "must not hold a user or a password, got 'http://***@emul"),
             ("service_url", "http://me:hunter2@emu lator", "must be a URL without spaces, got 'http://***@emu lator'"),
             ("service_url", "http://emulator/{id}", "has the placeholder {id}; allowed: none"),
-            ("service_url", "http://emulator/?a=b", "must end with its path, without ? and #, got 'http://emulator/?a"),
+            (
+                "service_url",
+                "http://emulator/?a=b",
+                "must have no query (?) and no fragment (#), got 'http://emulator/?a",
+            ),
             ("s3_console_url", "http://m/{topic}", "has the placeholder {topic}; allowed: {bucket} and {prefix}"),
             ("s3_console_url", "http://m/{bucket!r}", "has the placeholder {bucket!r}; allowed"),
             ("s3_console_url", "http://m/{}", "has the placeholder {}; allowed"),

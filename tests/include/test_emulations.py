@@ -54,7 +54,10 @@ def test_connection_pool_and_defaults_are_its_own() -> None:
 
 @pytest.mark.parametrize("share", [0, -0.1, 1.1, 2])
 def test_a_share_that_is_none_is_refused(share: float) -> None:
-    with DAG("d", start_date=START), pytest.raises(ValueError, match="min_completed must be above 0 and at most 1"):
+    with (
+        DAG("d", start_date=START),
+        pytest.raises(ValueError, match="min_completed is a share of the domains and must be above 0 and at most 1"),
+    ):
         emulation_group("a", min_completed=share)
 
 

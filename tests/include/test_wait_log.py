@@ -57,7 +57,7 @@ def test_an_outage_is_told_once_and_so_is_its_end() -> None:
     wait.answered_again()
     wait.answered_again()
     assert log.lines == [
-        "Still waiting for emulation e1, although: refused",
+        "Still waiting for emulation e1, but its status cannot be read for now: refused",
         "The Data Emulator Service answers again",
     ]
     assert wait.last_error is None

@@ -121,8 +121,8 @@ class TestOfRun:
         with pytest.raises(DataEmulatorConfigError) as caught:
             Window.of_run(context(schedule, logical_date=None, interval=None, run_type=RunType.ASSET_TRIGGERED))
         assert str(caught.value) == (
-            "window is 'data_interval', but this run (asset_triggered) has no data interval, and its DAG no schedule "
-            "that would tell one. Schedule the DAG by a cron expression, a timedelta or CronDataIntervalTimetable, or "
+            "window is 'data_interval', but this run (asset_triggered) has no data interval, and none follows from the "
+            "DAG's schedule. Schedule the DAG with a cron expression, a timedelta or CronDataIntervalTimetable, or "
             "give start_time and end_time instead of window"
         )
 
@@ -151,7 +151,7 @@ class TestArguments:
 
     @pytest.mark.parametrize("name", ["start_time", "end_time"])
     def test_it_goes_with_no_other_interval(self, name: str) -> None:
-        with pytest.raises(DataEmulatorConfigError, match="give one or the other"):
+        with pytest.raises(DataEmulatorConfigError, match="give only one of them"):
             THE_DAY_BEFORE.arguments({**SIX, name: "2026-01-01T00:00:00Z"}, "x")
 
     def test_the_users_are_those_of_the_service_by_a_null_on_the_wire(self) -> None:

@@ -249,7 +249,7 @@ def test_a_run_by_an_asset_says_what_to_do(airflow: AirflowApi) -> None:
     airflow.request("POST", "/assets/events", {"asset_id": asset["id"]})
     wait_until(lambda: bool(airflow.runs(dag_id)))
     log = failed_log(airflow, dag_id, airflow.runs(dag_id)[0]["dag_run_id"], "emulations.get_domains")
-    assert "this run (asset_triggered) has no data interval, and its DAG no schedule that would tell one" in log
+    assert "this run (asset_triggered) has no data interval, and none follows from the DAG's schedule" in log
     assert "give start_time and end_time instead of window" in log
 
 
@@ -259,7 +259,7 @@ def test_a_missing_pool_is_named_by_a_task_and_made_by_its_command(scheduled_sta
     airflow.request("PATCH", f"/dags/{dag_id}", {"is_paused": False})
     run_id = airflow.trigger(dag_id)
     log = failed_log(airflow, dag_id, run_id, "emulations.check_pool")
-    assert "No task has got a slot of pool 'nowhere'" in log
+    assert "No task has got a slot in pool 'nowhere'" in log
     assert "`airflow pools set --include-deferred nowhere 16 'Emulations at once'`" in log
     states = {task.task_id: task.state for task in airflow.task_instances(dag_id, run_id)}
     assert states["emulations.emulate.start"] == "scheduled"

@@ -187,7 +187,7 @@ def test_the_wait_is_cleared(start_run: StartRun, door: Door) -> None:
     run.ends("failed")
     (emulation_id,) = run.ids
     ends_as(door, emulation_id, "cancelled")
-    assert "clear task 'start' together with this one" in run.log_of_failed()
+    assert "clear task 'start' together with this task" in run.log_of_failed()
 
 
 @whole
@@ -345,7 +345,7 @@ def test_the_wait_runs_out(dag_id: str, emulations: int, start_run: StartRun, do
     assert len(run.ids) == emulations
     for emulation_id in run.ids:
         ends_as(door, emulation_id, "cancelled")
-    assert "was not over after 8 s (wait_timeout); last seen processing; it was cancelled" in run.log_of_failed()
+    assert "had not ended after 8 s (wait_timeout); last status: processing; it was cancelled" in run.log_of_failed()
 
 
 @whole
@@ -359,7 +359,7 @@ def test_the_wait_runs_out_while_no_triggerer_runs(start_run: StartRun, whole_st
     triggerer.start()
     run.ends("failed")
     ends_as(door, run.ids[0], "cancelled")
-    assert "was not over after 12 s" in run.log_of_failed()
+    assert "had not ended after 12 s" in run.log_of_failed()
 
 
 # The race between a task's deferral and its trigger's event.

@@ -76,7 +76,7 @@ def test_the_polling_wait_is_cleared(start_run: StartRun, door: Door) -> None:
     run.clear("wait")
     run.ends("failed")
     ends_as(door, run.ids[0], "cancelled")
-    assert "clear task 'start' together with this one" in run.log_of_failed()
+    assert "clear task 'start' together with this task" in run.log_of_failed()
 
 
 @whole
@@ -134,7 +134,7 @@ def test_a_failed_emulation_of_another_task_fails_its_wait_at_once(
     run = start_run(dag_id, timeout=5)
     run.ends("failed")
     assert len(run.ids) == run.task("wait")["try_number"] == 1
-    assert "The disk is full. To run it again, clear task 'start' together with this one" in run.log_of_failed()
+    assert "The disk is full. To run it again, clear task 'start' together with this task" in run.log_of_failed()
     run.clear("start", "wait")
     run.ends("success")
     assert run.returned("wait") == run.ids[1]
@@ -181,7 +181,7 @@ def test_airflows_execution_timeout_ends_a_wait_and_its_emulation(start_run: Sta
     for emulation_id in run.ids:
         ends_as(door, emulation_id, "cancelled")
     assert len(run.ids) == 2
-    assert run.log_of_failed().count("was not over after 15 s (execution_timeout)") == 2
+    assert run.log_of_failed().count("had not ended after 15 s (execution_timeout)") == 2
 
 
 @whole

@@ -239,7 +239,7 @@ def test_the_one_task_has_every_parameter_of_the_two() -> None:
     task = run(deferrable=False, poll_interval=3, wait_timeout=5, cancel_on_kill=False, rate=2, emulation_label="x")
     assert (task.deferrable, task.poll_interval, task.wait_timeout) == (False, 3, 5)
     assert (task.cancel_on_kill, task.rate, task.emulation_label) == (False, 2, "x")
-    with pytest.raises(ValueError, match="Task run: timeout must be given, or arguments that have"):
+    with pytest.raises(ValueError, match="Task run: timeout must be given, directly or in arguments"):
         RunEmulationOperator(task_id="run", **{name: value for name, value in REQUEST.items() if name != "timeout"})
 
 

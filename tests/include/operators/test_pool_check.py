@@ -54,7 +54,9 @@ def test_it_looks_again_deferred_and_then_names_the_pool() -> None:
         looks.append(resume)
     with pytest.raises(DataEmulatorConfigError) as caught:
         looks[9]()
-    assert str(caught.value).startswith("No task has got a slot of pool 'p' for 5 minutes. If there is no such pool, ")
+    assert str(caught.value).startswith(
+        "No task has got a slot in pool 'p' for 5 minutes. If the pool does not exist, "
+    )
     assert "airflow pools set --include-deferred p 16" in str(caught.value)
 
 

@@ -51,10 +51,10 @@ ENDS: list[tuple[dict[str, Any], type[Exception], str]] = [
     (
         state("failed", error="bucket is gone"),
         EmulationFailedError,
-        "my label (e1) failed: bucket is gone. To run it again, clear the task that starts it together with this one",
+        "my label (e1) failed: bucket is gone. To run it again, clear the task that starts it together with this task",
     ),
-    (state("failed"), EmulationFailedError, "the service gives no reason"),
-    (state("cancelled"), EmulationCancelledError, "clear the task that starts it together with this one"),
+    (state("failed"), EmulationFailedError, "the service gave no reason"),
+    (state("cancelled"), EmulationCancelledError, "clear the task that starts it together with this task"),
     (
         {"json": {"status": {"global_status": "completed", "threads": {"0": "finished", "1": "error"}}}},
         EmulationFailedError,
@@ -198,8 +198,8 @@ def test_at_the_deadline_the_emulation_is_cancelled_and_the_task_fails(requests_
     with pytest.raises(EmulationTimeoutError) as caught:
         operator(wait_timeout=90, emulation_label="my label").execute_complete(running_task(), DEADLINE)
     assert str(caught.value) == (
-        "Emulation my label (e1) was not over after 90 s (wait_timeout); last seen processing, last error: GET x got "
-        "no answer; it was cancelled. To run it again, clear the task that starts it together with this one"
+        "Emulation my label (e1) had not ended after 90 s (wait_timeout); last status: processing, last error: GET x "
+        "got no answer; it was cancelled. To run it again, clear the task that starts it together with this task"
     )
     assert requests_mock.call_count == 1
 
@@ -217,7 +217,7 @@ def test_at_the_deadline_a_service_that_cannot_cancel_does_not_hide_the_timeout(
 
 
 def test_at_the_deadline_nothing_is_cancelled_if_told_so(requests_mock: Mocker) -> None:
-    with pytest.raises(EmulationTimeoutError, match="it runs on, since cancel_on_kill is False"):
+    with pytest.raises(EmulationTimeoutError, match="it keeps running because cancel_on_kill is False"):
         operator(cancel_on_kill=False).execute_complete(running_task(), DEADLINE)
     assert requests_mock.call_count == 0
 
@@ -225,7 +225,7 @@ def test_at_the_deadline_nothing_is_cancelled_if_told_so(requests_mock: Mocker) 
 def test_polling_ends_at_the_deadline_too(make_context: Any, requests_mock: Mocker) -> None:
     requests_mock.get(STATUS, **state("processing"))
     requests_mock.delete(EMULATION, status_code=202)
-    text = r"after 0\.1 s \(poll_interval \* max_retries\); last seen processing; it was cancelled"
+    text = r"after 0\.1 s \(poll_interval \* max_retries\); last status: processing; it was cancelled"
     with pytest.raises(EmulationTimeoutError, match=text):
         operator(deferrable=False, poll_interval=0.01, max_retries=10).execute(make_context())
 
@@ -244,7 +244,7 @@ def test_execution_timeout_ends_a_deferred_wait_counted_from_the_start_of_the_tr
 
     requests_mock.delete(EMULATION, status_code=202)
     event = {**DEADLINE, "ended_at": trigger.deadline + 0.1}
-    with pytest.raises(EmulationTimeoutError, match=r"not over after 90 s \(execution_timeout\).*it was cancelled"):
+    with pytest.raises(EmulationTimeoutError, match=r"not ended after 90 s \(execution_timeout\).*it was cancelled"):
         task.execute_complete(running_task(start_date=start_date), event)
 
 
@@ -252,7 +252,7 @@ def test_the_shorter_wait_timeout_is_named_beside_an_execution_timeout(requests_
     requests_mock.delete(EMULATION, status_code=202)
     task = operator(wait_timeout=20, execution_timeout=timedelta(seconds=90))
     event = {**DEADLINE, "ended_at": START.timestamp() + 21}
-    with pytest.raises(EmulationTimeoutError, match=r"not over after 20 s \(wait_timeout\)"):
+    with pytest.raises(EmulationTimeoutError, match=r"not ended after 20 s \(wait_timeout\)"):
         task.execute_complete(running_task(start_date=START), event)
 
 

@@ -278,7 +278,7 @@ def test_a_retry_after_a_bad_end_runs_another_one(end: str, service: Service) ->
 
 def test_a_retry_after_the_wait_ran_out_runs_another_one(service: Service) -> None:
     life = TaskLife()
-    with pytest.raises(EmulationEndError, match=r"was not over after 0\.05 s"):
+    with pytest.raises(EmulationEndError, match=r"had not ended after 0\.05 s"):
         run(life, wait_timeout=0.05)
     assert service.states == {"e1": "cancelled"}
     service.first_state = "completed"
@@ -298,7 +298,7 @@ def test_a_retry_does_not_go_on_with_an_emulation_that_is_being_cancelled(servic
 
 def test_a_retry_waits_for_the_emulation_that_was_left_running(service: Service) -> None:
     life = TaskLife()
-    with pytest.raises(EmulationEndError, match="it runs on"):
+    with pytest.raises(EmulationEndError, match="it keeps running"):
         run(life, wait_timeout=0.05, cancel_on_kill=False)
     life.retry()
     service.states["e1"] = "completed"

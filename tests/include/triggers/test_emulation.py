@@ -102,7 +102,7 @@ async def test_it_rides_out_a_transient_failure_and_says_so_once(
         connect(service.url, retry_attempts=2)
         assert state_of(await fire(make_trigger())) is EmulationState.COMPLETED
     log = capfd.readouterr().out
-    assert log.count("Still waiting for emulation e1, although") == 1
+    assert log.count("Still waiting for emulation e1, but its status cannot be read") == 1
     assert log.count("answers again") == 1
 
 
@@ -212,7 +212,7 @@ async def test_killing_where_nothing_can_be_cancelled_says_so(connect: Any, capf
     async with fake_service(status("processing")) as service:
         connect(service.url)
         await make_trigger().on_kill()
-    assert "was not cancelled and runs on" in capfd.readouterr().out
+    assert "Could not cancel" in capfd.readouterr().out
 
 
 async def test_no_secret_is_in_what_airflow_stores_or_shows(connect: Any) -> None:
