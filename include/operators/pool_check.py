@@ -59,8 +59,8 @@ class PoolCheckOperator(BaseOperator):
             raise DataEmulatorConfigError(
                 f"No task has got a slot in pool {self.watched_pool!r} for {looks * _LOOK_EVERY_S // 60} minutes. If "
                 "the pool does not exist, Airflow never schedules the tasks that need it. Create it, and the run goes "
-                f"on: `airflow pools set --include-deferred {self.watched_pool} 16 'Emulations at once'`. If it exists, "
-                "other DAGs are using all its slots"
+                f"on: `airflow pools set --include-deferred {self.watched_pool} 16 'Emulations at once'`. If it does "
+                "exist, other DAGs are using all its slots"
             )
         from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 
