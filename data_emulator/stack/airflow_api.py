@@ -1,6 +1,8 @@
 """A thin client of Airflow's REST API (v2), as far as the stack and the demo need it."""
 
 import json
+import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -11,7 +13,10 @@ import httpx
 from data_emulator.stack.processes import StackError
 
 _TIMEOUT_S = 30.0
-_ATTEMPTS = 3
+# Longer than a busy machine takes to start the API server again.
+_RESENT_FOR_S = 60.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 4.0
+_IDEMPOTENT = ("GET", "PATCH")
 
 
 class AirflowApiError(StackError):
@@ -48,27 +53,49 @@ class AirflowApi:
         self._token: str | None = None
 
     def request(self, method: str, path: str, body: object = None, **params: str | int) -> Any:
-        """Send a request to `/api/v2` and return the parsed JSON of the answer, or None when it has no body."""
+        """Send a request to `/api/v2` and return the parsed JSON of the answer, or None when it has no body.
+
+        A server error, or no answer, has a GET or PATCH sent again for a minute; and any request when Airflow says that
+        the database was locked, since it has stored nothing then.
+        """
+        return self._request(method, path, body, params, resent=method in _IDEMPOTENT)
+
+    def _create(self, path: str, body: Mapping[str, object]) -> bool:
+        """Create what `body` names, and return False when there is one already.
+
+        It is sent again like a GET, so what there is may be what an earlier attempt has created.
+        """
+        try:
+            self._request("POST", path, body, {}, resent=True)
+        except AirflowApiError as error:
+            if error.status != httpx.codes.CONFLICT:
+                raise
+            return False
+        return True
+
+    def _request(self, method: str, path: str, body: object, params: Mapping[str, str | int], *, resent: bool) -> Any:
         if self._token is None:
-            self._token = self._send("GET", "/auth/token").json()["access_token"]
+            self._token = self._send("GET", "/auth/token", resent=True).json()["access_token"]
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
-        response = self._send(method, f"/api/v2{path}", json=body, params=params, headers=headers)
+        response = self._send(method, f"/api/v2{path}", resent=resent, json=body, params=params, headers=headers)
         return response.json() if response.content else None
 
-    def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """Send a request, and again when SQLite was locked, or a busy machine made one that only reads time out."""
-        for attempts_left in reversed(range(_ATTEMPTS)):
+    def _send(self, method: str, path: str, *, resent: bool, **arguments: Any) -> httpx.Response:
+        deadline, pause_s = time.monotonic() + _RESENT_FOR_S, _FIRST_PAUSE_S
+        while True:
             try:
                 response = self._client.request(method, path, **arguments)
             except httpx.TransportError as error:
-                if method != "GET" or not attempts_left:
+                if not resent or time.monotonic() >= deadline:
                     raise AirflowUnreachableError(f"Airflow gave no answer to {method} {path}: {error!r}") from error
             else:
                 if not response.is_error:
                     return response
-                if not (attempts_left and _was_locked(response)):
+                again = _was_locked(response) or (resent and response.is_server_error)
+                if not again or time.monotonic() >= deadline:
                     raise AirflowApiError(method, path, response)
-        raise AssertionError("unreachable")
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     def set_variable(self, key: str, value: str) -> None:
         """Create variable `key`, or give it another value."""
@@ -78,7 +105,7 @@ class AirflowApi:
         except AirflowApiError as error:
             if error.status != httpx.codes.NOT_FOUND:
                 raise
-            self.request("POST", "/variables", body)
+            self._create("/variables", body)
 
     def connection(self, connection_id: str) -> dict[str, Any] | None:
         """Return connection `connection_id` without its secrets, or None when there is none."""
@@ -91,8 +118,8 @@ class AirflowApi:
         return found
 
     def create_connection(self, body: Mapping[str, object]) -> None:
-        """Create the connection that `body` describes by the API's names."""
-        self.request("POST", "/connections", dict(body))
+        """Create the connection that `body` describes by the API's names, unless there is one of its id."""
+        self._create("/connections", body)
 
     def set_connection_port(self, connection_id: str, port: int) -> None:
         """Point connection `connection_id` to another port, leaving the rest of it as it is."""
@@ -109,11 +136,7 @@ class AirflowApi:
     def ensure_pool(self, name: str, *, slots: int, description: str) -> None:
         """Create pool `name`, or leave its slots as they are; deferred tasks count in it from now on."""
         pool = {"slots": slots, "description": description, "include_deferred": True}
-        try:
-            self.request("POST", "/pools", {"name": name, **pool})
-        except AirflowApiError as error:
-            if error.status != httpx.codes.CONFLICT:
-                raise
+        if not self._create("/pools", {"name": name, **pool}):
             self.request("PATCH", f"/pools/{name}", {"pool": name, **pool}, update_mask="include_deferred")
 
     def has_dag(self, dag_id: str) -> bool:
@@ -131,8 +154,10 @@ class AirflowApi:
         return [str(error["stack_trace"]) for error in self.request("GET", "/importErrors")["import_errors"]]
 
     def trigger(self, dag_id: str) -> str:
-        """Start a run of the DAG and return its run id."""
-        return str(self.request("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None})["dag_run_id"])
+        """Start one run of the DAG, however often that has to be asked for, and return its run id."""
+        run_id = f"manual__{uuid.uuid4()}"
+        self._create(f"/dags/{dag_id}/dagRuns", {"dag_run_id": run_id, "logical_date": None})
+        return run_id
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a run: queued, running, success or failed."""
@@ -160,7 +185,11 @@ class AirflowApi:
 
     def return_value(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> Any:
         """Return what a task returned, or None when it has returned nothing yet."""
-        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
+        return self.xcom(dag_id, run_id, task_id, map_index, "return_value")
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, map_index: int, key: str) -> Any:
+        """Return what a task has stored as XCom `key`, or None when it has not."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
         try:
             return self.request("GET", path, map_index=map_index)["value"]
         except AirflowApiError as error:
@@ -170,9 +199,19 @@ class AirflowApi:
 
     def task_log(self, dag_id: str, run_id: str, task: TaskInstance) -> list[str]:
         """Return the lines that the last try of a task logged, its error and traceback among them."""
+        return [line for entry in self._log_entries(dag_id, run_id, task) for line in _log_lines(entry)]
+
+    def task_error(self, dag_id: str, run_id: str, task: TaskInstance) -> str | None:
+        """Return the message of the error that the last try of a task ended with, or None when its log has none."""
+        errors = [entry for entry in self._log_entries(dag_id, run_id, task) if not isinstance(entry, str)]
+        for entry in reversed(errors):
+            if entry.get("error_detail"):
+                return str(entry["error_detail"][0]["exc_value"] or entry["error_detail"][0]["exc_type"])
+        return next((str(entry["event"]) for entry in reversed(errors) if entry.get("level") == "error"), None)
+
+    def _log_entries(self, dag_id: str, run_id: str, task: TaskInstance) -> list[str | dict[str, Any]]:
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task.task_id}/logs/{task.try_number}"
-        content = self.request("GET", path, map_index=task.map_index, full_content="true")["content"]
-        return [line for entry in content for line in _log_lines(entry)]
+        return list(self.request("GET", path, map_index=task.map_index, full_content="true")["content"])
 
     def __enter__(self) -> Self:
         return self

@@ -69,7 +69,8 @@ def wait_for_bronze(
         for run in runs:
             if run.has_ended and run.run_id not in said:
                 said.add(run.run_id)
-                say(f"{run.domain}: run of {DAG_ID} {run.state}, {sum(run.rows.values()):,} rows")
+                rows = f"{sum(run.rows.values()):,} rows"
+                say(f"{run.domain}: {rows} in bronze" if run.state == "success" else f"{run.domain}: {DAG_ID} failed")
         ended = {emulation_id for run in runs if run.has_ended for emulation_id in run.emulation_ids}
         if ended.issuperset(emulation_ids) or time.monotonic() >= deadline:
             return runs

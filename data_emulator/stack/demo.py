@@ -1,22 +1,24 @@
-"""The demo: the article's DAG, run for real on a stack of its own, and the receipt for what it wrote."""
+"""The demo: the article's DAG, run for real on a stack of its own; what it wrote is counted and shown."""
 
 import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
 
 from data_emulator.stack import bronze
-from data_emulator.stack.airflow_api import AirflowApi, TaskInstance
+from data_emulator.stack.airflow_api import AirflowApi
 from data_emulator.stack.bronze import BronzeRun, wait_for_bronze
-from data_emulator.stack.console import console
+from data_emulator.stack.console import Clock, console
+from data_emulator.stack.explanation import explain
 from data_emulator.stack.interrupts import Interrupted, interrupts_raise
 from data_emulator.stack.processes import StackError
 from data_emulator.stack.progress import Display, DomainProgress, update
 from data_emulator.stack.receipt import print_receipts, write_receipt
+from data_emulator.stack.showcase import show_next_steps, show_records
 from data_emulator.stack.stack import Addresses, Stack, lab_dir
 
 DAG_ID = "all_emulations_dag"
@@ -27,11 +29,15 @@ DOMAINS: tuple[dict[str, object], ...] = (
     {"emulation_domain": "device-log", "emulator_sync": "kafka", "timeout": 20},
     {"emulation_domain": "transaction", "emulator_sync": "kafka", "timeout": 20},
 )
-_DAG_PARSED_TIMEOUT_S = 120
-_RUN_TIMEOUT_S = 600
-_BRONZE_TIMEOUT_S = 180
+# More than five times what a busy machine with two cores takes.
+_DAG_PARSED_TIMEOUT_S = 300
+_RUN_TIMEOUT_S = 1200
+_BRONZE_TIMEOUT_S = 600
 _POLL_INTERVAL_S = 1.0
-_LOG_LINES_SHOWN = 15
+
+
+class DemoFailedError(StackError):
+    """What the demo is there to show did not come about; the message says why."""
 
 
 def run() -> int:
@@ -44,13 +50,13 @@ def run() -> int:
     run_dir = Path(tempfile.mkdtemp(prefix="demo-", dir=lab_dir()))
     # Without schedules: an active DAG that is due would otherwise start a run of its own beside the demo's.
     stack = Stack(run_dir, with_airflow=True, guarded=True, scheduled=False)
+    failure: StackError | None = None
     with interrupts_raise():
         try:
             try:
-                succeeded = _run(stack)
+                _run(stack)
             except StackError as error:
-                console.print(f"error: {error}", style="red", markup=False)
-                succeeded = False
+                failure = error
             finally:
                 stack.stop()
         except Interrupted as interruption:  # Raised once only: what follows is not disturbed.
@@ -58,25 +64,24 @@ def run() -> int:
             shutil.rmtree(run_dir)
             console.print("Interrupted; nothing is left running.")
             return interruption.exit_status
-    if succeeded:
-        shutil.rmtree(run_dir)
-        console.print(
-            "Every domain completed, was counted right and is in bronze. All servers are stopped.", style="green"
-        )
-        return 0
-    console.print(f"The demo failed. What the servers logged is in {run_dir / 'logs'}.", style="red", soft_wrap=True)
-    return 1
+    if failure is not None:
+        console.print(f"The demo failed: {failure}", style="red", markup=False, soft_wrap=True)
+        console.print(f"Everything is stopped. The servers' logs are in {run_dir / 'logs'}", soft_wrap=True)
+        return 1
+    shutil.rmtree(run_dir)
+    console.print(
+        "\nEvery domain completed, and all of its data was found. Everything the demo started is stopped again.",
+        style="green",
+    )
+    show_next_steps()
+    return 0
 
 
-def _run(stack: Stack) -> bool:
-    """Run the DAG on the stack and return whether all of it is right. Raises StackError."""
-    started_at = time.monotonic()
-
-    def say(text: str) -> None:
-        console.print(f"[{time.monotonic() - started_at:5.1f} s] {text}", markup=False, soft_wrap=True)
-
-    say("starting S3, Kafka, the service and Airflow")
-    addresses = stack.start(say)
+def _run(stack: Stack) -> None:
+    """Run the DAG on the stack, and show what it wrote. Raises StackError when not all of it is right."""
+    clock = Clock()
+    clock.say("Starting an S3 store, a Kafka broker, the Data Emulator Service and Airflow")
+    addresses = stack.start(clock.say)
     progress = [DomainProgress(str(entry["emulation_domain"])) for entry in DOMAINS]
     with (
         AirflowApi(str(addresses.airflow_url)) as airflow,
@@ -85,17 +90,20 @@ def _run(stack: Stack) -> bool:
         _wait_until_parsed(airflow)
         airflow.set_variable(VARIABLE, json.dumps(DOMAINS))
         run_id = airflow.trigger(DAG_ID)
-        say(f"{DAG_ID} triggered: {addresses.airflow_url}/dags/{DAG_ID}")
-        state = _watch(progress, airflow, service, run_id, say)
-        say(f"the run of {DAG_ID} ended: {state}")
+        clock.say(f"Started {DAG_ID}, which has the service generate data\n{addresses.airflow_url}/dags/{DAG_ID}")
+        state = _watch(progress, airflow, service, run_id, clock)
         if state != "success":
-            _explain(progress, airflow, run_id)
-        ids = [domain.emulation_id for domain in progress if domain.emulation_id and domain.emulation == "completed"]
-        runs = wait_for_bronze(airflow, ids, timeout_s=_BRONZE_TIMEOUT_S, say=say)
-        _explain_bronze(runs, airflow)
-    say("counting what lies in the store and the broker")
-    counted_right = _count(progress, addresses, runs)
-    return state == "success" and counted_right
+            raise DemoFailedError("\n".join(explain(airflow, DAG_ID, run_id)))
+        clock.say(f"{DAG_ID} succeeded; {bronze.DAG_ID} now checks the data and copies it to tables, the bronze layer")
+        ids = [str(domain.emulation_id) for domain in progress]
+        runs = wait_for_bronze(airflow, ids, timeout_s=_BRONZE_TIMEOUT_S, say=clock.say)
+        reasons = [
+            each for run in runs if run.state == "failed" for each in explain(airflow, bronze.DAG_ID, run.run_id)
+        ]
+    clock.say("Counting what is actually in S3 and Kafka")
+    right = _count(ids, addresses, runs)
+    if not right:
+        raise DemoFailedError("\n".join(dict.fromkeys(reasons)) or "the counts above differ")
 
 
 def _wait_until_parsed(airflow: AirflowApi) -> None:
@@ -115,11 +123,11 @@ def _watch(
     airflow: AirflowApi,
     service: httpx.Client,
     run_id: str,
-    say: Callable[[str], None],
+    clock: Clock,
 ) -> str:
     """Show the progress until the run ends, and return its state. Raises StackError when that takes too long."""
     deadline = time.monotonic() + _RUN_TIMEOUT_S
-    with Display(say) as display:
+    with Display(clock) as display:
         while True:
             state = airflow.run_state(DAG_ID, run_id)
             update(progress, airflow, service, DAG_ID, run_id)
@@ -127,39 +135,18 @@ def _watch(
             if state in ("success", "failed"):
                 return state
             if time.monotonic() >= deadline:
-                raise StackError(f"the run {run_id} of {DAG_ID} is still {state} after {_RUN_TIMEOUT_S} s")
+                raise StackError(f"{DAG_ID} has not ended after {_RUN_TIMEOUT_S} s")
             time.sleep(_POLL_INTERVAL_S)
 
 
-def _explain(progress: Sequence[DomainProgress], airflow: AirflowApi, run_id: str) -> None:
-    """Print what the service and the failed tasks say of the failure."""
-    for domain in progress:
-        if domain.error:
-            console.print(f"{domain.domain}: {domain.error}", style="red", markup=False)
-    for task in airflow.task_instances(DAG_ID, run_id):
-        if task.state == "failed":
-            _print_log(airflow, DAG_ID, run_id, task)
+def _count(emulation_ids: Sequence[str], addresses: Addresses, runs: Sequence[BronzeRun]) -> bool:
+    """Print counts and records; return whether every domain has data, all of which was counted right and is in bronze.
 
-
-def _explain_bronze(runs: Sequence[BronzeRun], airflow: AirflowApi) -> None:
-    """Print what the failed tasks of the bronze runs say."""
-    for run in runs:
-        for task in airflow.task_instances(bronze.DAG_ID, run.run_id) if run.state == "failed" else ():
-            if task.state == "failed":
-                _print_log(airflow, bronze.DAG_ID, run.run_id, task)
-
-
-def _print_log(airflow: AirflowApi, dag_id: str, run_id: str, task: TaskInstance) -> None:
-    console.print(f"The end of the log of task {task.task_id} {task.label or ''}:", style="red", markup=False)
-    for line in airflow.task_log(dag_id, run_id, task)[-_LOG_LINES_SHOWN:]:
-        console.print(f"  {line}", markup=False)
-
-
-def _count(progress: Sequence[DomainProgress], addresses: Addresses, runs: Sequence[BronzeRun]) -> bool:
-    """Print the receipt, and return whether every domain has data, all of it was counted right, and is in bronze."""
-    ids = [domain.emulation_id for domain in progress if domain.emulation_id is not None]
+    Raises ReadBackError.
+    """
     settings = addresses.settings()
-    receipts = [write_receipt(each, service_url=addresses.service_url, settings=settings) for each in ids]
-    rows = {each: [run.rows.get(each) for run in runs if each in run.emulation_ids] for each in ids}
+    receipts = [write_receipt(each, service_url=addresses.service_url, settings=settings) for each in emulation_ids]
+    rows = {each: [run.rows.get(each) for run in runs if each in run.emulation_ids] for each in emulation_ids}
     right = print_receipts(receipts, rows)
-    return right and len(ids) == len(progress) and all(receipt.counted.records > 0 for receipt in receipts)
+    show_records([receipt.manifest for receipt in receipts], settings)
+    return right and all(receipt.counted.records > 0 for receipt in receipts)

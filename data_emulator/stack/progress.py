@@ -1,37 +1,54 @@
 """How far the demo's run is: asked of Airflow and of the service, and shown while it changes."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 import httpx
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from data_emulator.stack.airflow_api import AirflowApi
-from data_emulator.stack.console import console
-from data_emulator.wire import EmulationStatus
+from data_emulator.stack.console import Clock, console
+from data_emulator.wire import EmulationStatus, State
 
 START_TASK, WAIT_TASK = "emulate.start", "emulate.wait"
 _LINE_INTERVAL_S = 5.0
+_FAILED_TASK = ("failed", "upstream_failed")
+_STAGES = {State.QUEUED: "queued", State.PROCESSING: "generating"}
 
 
 @dataclass
 class DomainProgress:
-    """Where one domain is: its task in Airflow, and its emulation in the service once there is one.
+    """Where one domain is: its two tasks in Airflow, and its emulation in the service once there is one.
 
-    `task` is the state of the wait, or of the start before that; `error` is the service's reason for a failure.
+    `start` and `wait` are Airflow's states of the tasks, `emulation` is the service's of the emulation, and `error` is
+    the service's reason for a failure.
     """
 
     domain: str
-    task: str = "not yet mapped"
+    start: str | None = None
+    wait: str | None = None
     emulation_id: str | None = None
-    emulation: str = ""
+    emulation: State | None = None
     records: int = 0
     percent: float = 0.0
     error: str | None = None
+
+    @property
+    def stage(self) -> str:
+        """What is being done for the domain, in a word or two for those who do not know Airflow."""
+        if self.start in _FAILED_TASK or self.wait in _FAILED_TASK:
+            return "failed"
+        if "up_for_retry" in (self.start, self.wait):
+            return "trying again"
+        if self.emulation is not None:
+            return _STAGES.get(self.emulation, str(self.emulation))
+        return "starting" if self.start in ("running", "success") else "waiting"
 
 
 def update(
@@ -45,11 +62,11 @@ def update(
         if task.map_index < 0 or task.task_id not in (START_TASK, WAIT_TASK):
             continue
         domain = progress[task.map_index]
-        if task.task_id == WAIT_TASK and task.state is not None:
-            domain.task = f"wait {task.state}"
-        elif task.task_id == START_TASK and not domain.task.startswith("wait"):
-            domain.task = f"start {task.state or 'scheduled'}"
-        if task.task_id == START_TASK and task.state == "success" and domain.emulation_id is None:
+        if task.task_id == WAIT_TASK:
+            domain.wait = task.state
+            continue
+        domain.start = task.state
+        if task.state == "success" and domain.emulation_id is None:
             domain.emulation_id = airflow.return_value(dag_id, run_id, START_TASK, task.map_index)
     for domain in progress:
         if domain.emulation_id is not None:
@@ -59,8 +76,8 @@ def update(
 def _update_emulation(domain: DomainProgress, service: httpx.Client) -> None:
     try:
         response = service.get(f"/emulator/{domain.emulation_id}/status")
-    except httpx.TransportError as error:
-        domain.error = f"the service gave no answer: {error!r}"
+    except httpx.TransportError:
+        domain.error = "the service does not answer"
         return
     if response.is_success:
         status = EmulationStatus.model_validate_json(response.content)
@@ -73,13 +90,13 @@ def _update_emulation(domain: DomainProgress, service: httpx.Client) -> None:
 class Display:
     """Shows progress: on a terminal as a table that changes in place, elsewhere as lines.
 
-    Elsewhere a domain gets a line when a state of it changes, and at most every 5 s for its records alone.
+    Elsewhere a domain gets a line when something else is being done for it, and at most every 5 s for its records.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
-        self._said: dict[str, tuple[tuple[str, str], float]] = {}
+        self._said: dict[str, tuple[tuple[str, str | None], float]] = {}
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -95,29 +112,32 @@ class Display:
     def show(self, progress: Sequence[DomainProgress]) -> None:
         """Show where every domain is."""
         if self._live is not None:
-            self._live.update(_table(progress), refresh=True)
+            self._live.update(table(progress, str(self._clock)), refresh=True)
         else:
             for domain in progress:
                 self._show_line(domain)
 
     def _show_line(self, domain: DomainProgress) -> None:
-        states = (domain.task, domain.emulation)
+        states = (domain.stage, domain.error)
         said, said_at = self._said.get(domain.domain, (None, 0.0))
         now = time.monotonic()
-        if states == said and (domain.emulation != "processing" or now < said_at + _LINE_INTERVAL_S):
+        if states == said and (domain.emulation != State.PROCESSING or now < said_at + _LINE_INTERVAL_S):
             return
         self._said[domain.domain] = (states, now)
-        emulation = f", emulation {domain.emulation}, {domain.records:,} records" if domain.emulation else ""
-        self._say(f"{domain.domain}: task {domain.task}{emulation}")
+        records = f", {domain.records:,} records" if domain.emulation else ""
+        error = f": {domain.error}" if domain.error else ""
+        self._clock.say(f"{domain.domain}: {domain.stage}{records}{error}")
 
 
-def _table(progress: Sequence[DomainProgress]) -> Table:
-    table = Table()
-    for heading, width in (("domain", 14), ("Airflow task", 14), ("emulation", 10)):
-        table.add_column(heading, min_width=width, no_wrap=True)
-    for heading in ("records so far", "done"):
-        table.add_column(heading, justify="right", no_wrap=True)
+def table(progress: Sequence[DomainProgress], clock: str) -> Group:
+    """Return the table of a terminal, with what is wrong below it: no wider than 60 columns but for that."""
+    grid = Table()
+    for heading, width in (("domain", 12), ("state", 12)):
+        grid.add_column(heading, min_width=width, no_wrap=True)
+    for heading, width in (("records", 9), ("done", 4)):
+        grid.add_column(heading, min_width=width, justify="right", no_wrap=True)
     for domain in progress:
         figures = (f"{domain.records:,}", f"{domain.percent:.0f}%") if domain.emulation else ("", "")
-        table.add_row(domain.domain, domain.task, domain.emulation, *figures)
-    return table
+        grid.add_row(domain.domain, domain.stage, *figures)
+    notes = [Text(f"{domain.domain}: {domain.error}", style="red") for domain in progress if domain.error]
+    return Group(Text(clock), grid, *notes)

@@ -1,10 +1,11 @@
-"""The receipt: what lies in the store and the broker, counted by reading it, beside what the service says it wrote."""
+"""The receipt: what is actually in the store and the broker, counted by reading it, beside what the service says."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import httpx
-from rich.table import Table
+from rich.text import Text
 
 from data_emulator.errors import ConfigurationError
 from data_emulator.settings import Settings
@@ -71,49 +72,30 @@ def compare(manifest: Manifest, counted: Counted) -> Iterator[str]:
 
 
 def print_receipts(receipts: Sequence[Receipt], bronze_rows: Mapping[str, Sequence[int | None]] | None = None) -> bool:
-    """Print the table, and what is wrong. Return whether nothing is.
+    """Print what was found beside what the service says, and what is wrong. Return whether nothing is.
 
     `bronze_rows` are, by emulation, the rows that each run has put into bronze, None for a run that failed: there has
     to be one run, with as many rows as the service says. Left out, bronze is no part of it.
     """
     right = True
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for heading in ("receipt", ""):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("objects or\npartitions", "records", "bytes", ""):
-        table.add_column(heading, justify="right", no_wrap=True)
+    blocks: list[tuple[str, list[_Row]]] = []
     for receipt in receipts:
         manifest, counted, totals = receipt.manifest, receipt.counted, receipt.manifest.totals
         in_s3 = manifest.sink == "s3"
-        verdict = "[red]WRONG[/red]" if receipt.problems else "[green]equal[/green]"
-        table.add_row(
-            manifest.emulation_domain,
-            "read back",
-            _places(counted.places, in_s3),
-            f"{counted.records:,}",
-            f"{counted.bytes:,}",
-            verdict,
-        )
-        table.add_row(
-            f" {'S3' if in_s3 else 'Kafka'} {manifest.bucket or manifest.topic}",
-            "service says",
-            _places(totals.objects if in_s3 else totals.partitions, in_s3),
-            f"{totals.records:,}",
-            f"{totals.bytes:,}",
-        )
+        place = f"S3, bucket {manifest.bucket}" if in_s3 else f"Kafka, topic {manifest.topic}"
+        stated_places = totals.objects if in_s3 else totals.partitions
+        rows = [
+            _row("counted", _places(counted.places, in_s3), counted.records, counted.bytes, not receipt.problems),
+            _row("service says", _places(stated_places, in_s3), totals.records, totals.bytes),
+        ]
         if bronze_rows is not None:
             runs = bronze_rows.get(manifest.id, ())
             equal = list(runs) == [totals.records]
             right = right and equal
-            table.add_row(
-                "",
-                "in bronze",
-                f"{len(runs)} run" + ("" if len(runs) == 1 else "s"),
-                ", ".join("failed" if rows is None else f"{rows:,}" for rows in runs),
-                "",
-                "[green]equal[/green]" if equal else "[red]WRONG[/red]",
-            )
-    console.print(table)
+            in_bronze = ", ".join("failed" if found is None else f"{found:,}" for found in runs)
+            rows.append(_Row("in bronze", _number(len(runs), "run"), in_bronze, "", equal))
+        blocks.append((f"{manifest.emulation_domain} in {place}", rows))
+    _print_aligned(blocks)
     for receipt in receipts:
         for problem in receipt.problems[:_PROBLEMS_SHOWN]:
             line = f"{receipt.manifest.emulation_domain} ({receipt.manifest.id}): {problem}"
@@ -123,8 +105,46 @@ def print_receipts(receipts: Sequence[Receipt], bronze_rows: Mapping[str, Sequen
     return right and not any(receipt.problems for receipt in receipts)
 
 
+class _Row(NamedTuple):
+    """A line of the receipt, as texts; `equal` is None where nothing is compared."""
+
+    what: str
+    places: str
+    records: str
+    bytes: str
+    equal: bool | None
+
+
+def _row(what: str, places: str, records: int, size: int, equal: bool | None = None) -> _Row:
+    return _Row(what, places, f"{records:,}", f"{size:,}", equal)
+
+
+def _print_aligned(blocks: Sequence[tuple[str, Sequence[_Row]]]) -> None:
+    """Print rows under their headings, in columns that are as wide over all of them as the widest text."""
+    headings = _Row("", "", "records", "bytes", None)
+    rows = [headings, *(row for _, rows in blocks for row in rows)]
+    widths = [max(len(str(row[column])) for row in rows) for column in range(4)]
+
+    def show(row: _Row) -> None:
+        first, *others = (text.ljust(width) for text, width in zip(row[:4], widths, strict=True))
+        line = Text("  ".join([f"  {first}", *(text.strip().rjust(len(text)) for text in others)]))
+        if row.equal is not None:
+            line.append("  equal" if row.equal else "  WRONG", style="green" if row.equal else "red")
+        line.rstrip()
+        console.print(line, soft_wrap=True)
+
+    show(headings)
+    for heading, block in blocks:
+        console.print(heading, markup=False, soft_wrap=True)
+        for row in block:
+            show(row)
+
+
 def _places(number: int, in_s3: bool) -> str:
-    noun = "object" if in_s3 else "partition"
+    return _number(number, "object" if in_s3 else "partition")
+
+
+def _number(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 

@@ -90,7 +90,7 @@ def test_ctrl_c_while_starting(demo: Demo) -> None:
 
 
 def test_ctrl_c_pressed_again_and_again_while_it_runs(demo: Demo) -> None:
-    demo.read_until("emulation processing")
+    demo.read_until(": generating")
     assert any("airflow" in command for command in demo.others())
     demo.process.send_signal(signal.SIGINT)
     while demo.process.poll() is None:

@@ -215,7 +215,7 @@ def test_verify_says_so_and_exits_by_it(
     assert "equal" in printed
     assert "WRONG" not in printed
     assert "…" not in printed
-    assert max(map(len, printed.splitlines())) <= 80
+    assert max(map(len, printed.splitlines())) <= 60
 
     assert verify([right.id, wrong.id], service_url=url, settings=sink_settings) == 1
     printed = capsys.readouterr().out

@@ -10,7 +10,6 @@ import pytest
 from data_emulator.stack import stack as stack_module
 from data_emulator.stack.airflow_api import AirflowApi
 from data_emulator.stack.bronze import BronzeRun, bronze_runs, wait_for_bronze
-from data_emulator.stack.demo import _explain_bronze
 from data_emulator.stack.readback import Counted
 from data_emulator.stack.receipt import Receipt, print_receipts
 from data_emulator.stack.stack import _connect_broker, _connect_store
@@ -62,8 +61,6 @@ class FakeAirflow:
                 for at, (each, state) in enumerate(run["ingest"].items())
             ]
             return httpx.Response(200, json={"task_instances": entries})
-        if "/logs/" in path:
-            return httpx.Response(200, json={"content": [{"event": "s3://b/k: the object is not there"}]})
         return httpx.Response(200, json={"value": {"emulation_id": run["ids"][0], "rows": 7}})
 
 
@@ -124,21 +121,8 @@ def test_the_runs_that_emulations_started(fake: FakeAirflow, airflow: AirflowApi
         BronzeRun("wrong", "b", "failed", ("e2",), {}),
         BronzeRun("going", "c", "running", ("e3",), {}),
     ]
-    assert said == ["a: run of bronze_ingest_dag success, 7 rows", "b: run of bronze_ingest_dag failed, 0 rows"]
+    assert said == ["a: 7 rows in bronze", "b: bronze_ingest_dag failed"]
     assert bronze_runs(airflow, ["unknown"]) == []
-
-
-def test_the_demo_says_why_a_run_failed(
-    fake: FakeAirflow, airflow: AirflowApi, capsys: pytest.CaptureFixture[str]
-) -> None:
-    fake.runs = {
-        "done": {"key": "a", "state": "success", "ids": ["e1"], "ingest": {"e1": "success"}},
-        "wrong": {"key": "b", "state": "failed", "ids": ["e2", "e3"], "ingest": {"e2": "failed", "e3": "success"}},
-    }
-    _explain_bronze(bronze_runs(airflow, ["e1", "e2"]), airflow)
-    printed = capsys.readouterr().out
-    assert "The end of the log of task ingest e2:" in printed
-    assert printed.count("s3://b/k: the object is not there") == 1
 
 
 def receipt() -> Receipt:

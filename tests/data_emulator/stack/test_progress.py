@@ -1,10 +1,16 @@
 """The demo's progress: what is asked of Airflow and the service, and what is shown where no terminal is."""
 
+import io
+import re
+
 import httpx
 import pytest
+from rich.console import Console
 
 from data_emulator.stack.airflow_api import AirflowApi
-from data_emulator.stack.progress import Display, DomainProgress, update
+from data_emulator.stack.console import Clock
+from data_emulator.stack.progress import Display, DomainProgress, table, update
+from data_emulator.wire import State
 
 
 def answers(request: httpx.Request) -> httpx.Response:
@@ -48,9 +54,34 @@ def test_update_asks_airflow_for_the_tasks_and_the_service_for_the_emulations(mo
     update(progress, airflow, service, "dag", "run")
 
     assert progress == [
-        DomainProgress("a", "wait deferred", "e-0", "processing", 1234, 50.0),
-        DomainProgress("b", "start running"),
+        DomainProgress("a", "success", "deferred", "e-0", State.PROCESSING, 1234, 50.0),
+        DomainProgress("b", "running"),
     ]
+    assert [domain.stage for domain in progress] == ["generating", "starting"]
+
+
+@pytest.mark.parametrize(
+    ("start", "wait", "emulation", "stage"),
+    [
+        (None, None, None, "waiting"),
+        ("scheduled", None, None, "waiting"),
+        ("queued", None, None, "waiting"),
+        ("running", None, None, "starting"),
+        ("success", None, None, "starting"),
+        ("success", "queued", State.QUEUED, "queued"),
+        ("success", "deferred", State.PROCESSING, "generating"),
+        ("success", "running", State.COMPLETED, "completed"),
+        ("success", "running", State.CANCELLED, "cancelled"),
+        ("up_for_retry", None, None, "trying again"),
+        ("failed", "upstream_failed", None, "failed"),
+        ("success", "failed", State.PROCESSING, "failed"),
+        ("upstream_failed", "upstream_failed", None, "failed"),
+    ],
+)
+def test_a_stage_is_told_in_words_of_no_scheduler(
+    start: str | None, wait: str | None, emulation: State | None, stage: str
+) -> None:
+    assert DomainProgress("a", start, wait, "e", emulation).stage == stage
 
 
 def test_update_outlives_a_service_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,25 +93,42 @@ def test_update_outlives_a_service_that_is_away(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(airflow, "_client", client)
     progress = [DomainProgress("a"), DomainProgress("b")]
     update(progress, airflow, httpx.Client(transport=httpx.MockTransport(refuse), base_url="http://s"), "dag", "run")
-    assert "refused" in (progress[0].error or "")
+    assert progress[0].error == "the service does not answer"
 
 
-def test_without_a_terminal_lines_come_when_a_state_changes() -> None:
-    said: list[str] = []
+def test_without_a_terminal_lines_come_when_a_state_changes(capsys: pytest.CaptureFixture[str]) -> None:
     domain = DomainProgress("transaction")
-    with Display(said.append) as display:
+    with Display(Clock()) as display:
         display.show([domain])
         display.show([domain])
-        domain.task = "wait deferred"
-        domain.emulation = "processing"
+        domain.start, domain.wait = "success", "deferred"
+        domain.emulation = State.PROCESSING
         domain.records = 1500
         display.show([domain])
         domain.records = 1600
         display.show([domain])
-        domain.emulation = "completed"
+        domain.error = "Kafka is away"
         display.show([domain])
-    assert said == [
-        "transaction: task not yet mapped",
-        "transaction: task wait deferred, emulation processing, 1,500 records",
-        "transaction: task wait deferred, emulation completed, 1,600 records",
+        domain.emulation, domain.error = State.COMPLETED, None
+        display.show([domain])
+    lines = capsys.readouterr().out.splitlines()
+    assert all(re.match(r"\[ +0\.\d s\] transaction: ", line) for line in lines)
+    assert [line.partition("transaction: ")[2] for line in lines] == [
+        "waiting",
+        "generating, 1,500 records",
+        "generating, 1,600 records: Kafka is away",
+        "completed, 1,600 records",
     ]
+
+
+def test_on_a_terminal_the_table_fits_into_60_columns_and_what_is_wrong_is_below_it() -> None:
+    console = Console(width=60, record=True, file=io.StringIO())
+    domain = DomainProgress("user-profile", "success", "deferred", "e", State.PROCESSING, 123_456_789, 100.0)
+    away = DomainProgress("transaction", "up_for_retry", error="Kafka at 127.0.0.1:9092 is away, for a long time now")
+    console.print(table([domain, away], "[ 12.3 s]"))
+    printed = console.export_text()
+    assert "…" not in printed
+    assert max(map(len, printed.splitlines())) <= 60
+    assert printed.startswith("[ 12.3 s]")
+    for text in ("user-profile", "generating", "123,456,789", "100%", "trying again", "transaction: Kafka at"):
+        assert text in printed
