@@ -1,7 +1,7 @@
-"""The two assets that stand for emulated data, and the events that tell of one completed emulation.
+"""The two assets for emulated data, and the events that announce a completed emulation.
 
-There are two because Airflow has two kinds of schedules by assets: an event with a partition starts no DAG with a plain
-schedule, without a word, and one without a partition starts none that is partition-aware.
+There are two because Airflow has two kinds of asset schedules: an event with a partition silently triggers no DAG with
+a plain schedule, and one without a partition triggers no partition-aware DAG.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ EMULATIONS_BY_DOMAIN = Asset(
 
 
 def emit(context: Context, receipt: Receipt, outlets: Collection[Any]) -> None:
-    """Let the running task, if it succeeds, emit the events of a completed emulation.
+    """Emit the events of a completed emulation when the running task succeeds.
 
-    Where it is not called, since there is no receipt, Airflow makes events all the same when the task succeeds: without
-    an extra, and that of :data:`EMULATIONS_BY_DOMAIN` without a partition, so that it starts no run.
+    Without a receipt this is not called, and Airflow still creates events when the task succeeds: without an extra, and
+    for :data:`EMULATIONS_BY_DOMAIN` without a partition, so that it triggers no run.
 
     :param context: of the running task
     :param receipt: of the emulation; one a task

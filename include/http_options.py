@@ -1,4 +1,4 @@
-"""The HTTP options of a connection: headers, login, TLS and proxies, the same for the hook and its async twin."""
+"""The HTTP options of a connection: headers, login, TLS and proxies."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 
 from airflow.sdk import Connection
 
-#: What Airflow's HTTP connection has and this one does not, and what to do instead.
+#: Options of Airflow's HTTP connection that are not supported, and what to do instead.
 _REFUSED = {
     "allow_redirects": "redirects are never followed",
-    "auth_type": "a Login with its password is sent by basic authentication, a Token as a bearer token",
+    "auth_type": "Login and password are sent by basic authentication, a Token alone as a bearer token",
     "check_response": "every answer is checked",
     "max_redirects": "redirects are never followed",
-    "srv_lookup": "name the service's host and port",
+    "srv_lookup": "set Host and Port to those of the service",
     "stream": "answers are short",
     "timeout": "set connect_timeout and read_timeout",
 }
@@ -31,15 +31,16 @@ _BOOLEANS = {"true": True, "yes": True, "1": True, "on": True, "false": False, "
 
 @dataclass(frozen=True)
 class HttpOptions:
-    """What a connection says of the way to its service.
+    """How to send HTTP requests to the service.
 
     :param headers: of every request; of the user's own, and ``Accept``
     :param authorization: the header ``Authorization``; None for none
     :param verify: whether to verify the service's certificate, or the file or folder of the authorities to trust
     :param cert: the files of the client's certificate and key (None if both are in the first)
     :param proxies: URLs by scheme, as requests has them
-    :param trust_env: whether the environment's proxies, authorities and ``.netrc`` count where the connection is silent
-    :param secrets: what no message may contain
+    :param trust_env: whether proxies, authorities and ``.netrc`` of the environment apply where the connection sets
+        none
+    :param secrets: values that no message may contain
     """
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -56,7 +57,7 @@ class HttpOptions:
 
         :param connection: as Airflow gave it
         :param extra: its extra without our own fields: options, and headers
-        :param problems: what is wrong is added here, without values that may be secret
+        :param problems: problems are added here, without values that may be secret
         """
         rest = {name: value for name, value in extra.items() if value is not None}
         problems += [f"{name} is not supported: {why}" for name, why in _REFUSED.items() if rest.pop(name, None)]
@@ -77,12 +78,12 @@ class HttpOptions:
 
 
 def basic_authorization(login: str, password: str) -> str:
-    """The header ``Authorization`` of basic authentication (RFC 7617)."""
+    """Return the header ``Authorization`` of basic authentication (RFC 7617)."""
     return "Basic " + base64.b64encode(f"{login}:{password}".encode()).decode()
 
 
 def from_text(value: Any) -> Any:
-    """A list or an object that came as its JSON text, as from a connection URI; anything else as it is."""
+    """Parse a list or object given as JSON text, as in a connection URI; return anything else unchanged."""
     if isinstance(value, str) and value.strip()[:1] in ("[", "{"):
         try:
             return json.loads(value)
@@ -149,31 +150,35 @@ def _headers(given: Mapping[str, Any], problems: list[str]) -> dict[str, str]:
     for name, value in given.items():
         text = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
         if not _HEADER_NAME.fullmatch(name):
-            problems.append(f"extra field {name!r} would be sent as a header, whose name cannot have such characters")
+            problems.append(
+                f"extra field {name!r} would be sent as a header, but a header's name cannot contain these characters"
+            )
         elif not isinstance(text, str):
             problems.append(
                 f"extra field {name!r} would be sent as a header, so it must be a string or a number, not "
                 + type(value).__name__
             )
         elif not _HEADER_VALUE.fullmatch(text):
-            problems.append(f"the header {name!r} has a value with characters that HTTP cannot carry, or blanks around")
+            problems.append(
+                f"the header {name!r} has a value that HTTP cannot carry: control characters, or spaces at its ends"
+            )
         else:
             headers[name] = text
     return headers
 
 
 def _authorization(connection: Connection, headers: dict[str, str], problems: list[str]) -> str | None:
-    """The header ``Authorization``, which is taken out of the user's headers if it is there."""
+    """Return the header ``Authorization``, removing it from the user's headers if present."""
     own = next((headers.pop(name) for name in list(headers) if name.lower() == "authorization"), None)
     login, password = connection.login or None, connection.password or None
     if own is not None and (login or password):
-        problems.append("Authorization is given as a header beside a Login or Token: give one of them")
+        problems.append("Authorization is given both as a header and by Login or Token: give only one of them")
     if login is not None:
         if ":" in login or re.search(r"[\x00-\x1f\x7f]", login + (password or "")):
-            problems.append("Login must have no colon, and neither it nor the password control characters or line ends")
+            problems.append("Login must not contain a colon, nor Login or password control characters or line ends")
         return basic_authorization(login, password or "")
     if password is not None:
         if not _TOKEN.fullmatch(password):
-            problems.append("Token must be of visible ASCII characters, without blanks and line ends")
+            problems.append("Token must consist of visible ASCII characters, without spaces and line ends")
         return f"Bearer {password}"
     return own

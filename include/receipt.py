@@ -1,4 +1,4 @@
-"""The receipt of a completed emulation: what its asset event carries to the DAGs that start from it."""
+"""The receipt of a completed emulation, which its asset events carry to downstream DAGs."""
 
 from __future__ import annotations
 
@@ -18,18 +18,17 @@ _MAX_DOMAIN_LENGTH = 250
 
 @dataclass(frozen=True)
 class Receipt:
-    """What became of one emulation, small and JSON-ready.
+    """What one emulation wrote, small and JSON-ready.
 
     :param id: the emulation
     :param domain: what was emulated
     :param sink: ``s3`` or ``kafka``
-    :param place: where the data lies: ``s3://user-profiles/<id>/`` or ``kafka://transactions``
-    :param records: how many were written, None if the service does not tell
+    :param place: where the data is: ``s3://user-profiles/<id>/`` or ``kafka://transactions``
+    :param records: how many were written; None if the service does not report it
     :param bytes: likewise
-    :param duration_s: how long it was emulated, None if the service does not tell
+    :param duration_s: how long it took in seconds; None if the service does not report it
     :param manifest: the path of its manifest at the service, None from a service without manifests
-    :param label: what Airflow calls the emulation, which tells two of the same domain apart: the domain, unless the
-        task has a label
+    :param label: the task's label, or else the domain; distinguishes two emulations of the same domain
     """
 
     id: str
@@ -43,22 +42,22 @@ class Receipt:
     label: str | None = None
 
     def __str__(self) -> str:
-        """One line for people: how much there is, where, and how long it took."""
+        """Return one line for people: how much there is, where, and how long it took."""
         parts = [] if self.records is None else [f"{self.records:,} records"]
         if self.bytes is not None:
             parts.append(size(self.bytes))
         text = f"{', '.join(parts) or 'data'} in {self.place}"
-        return text if self.duration_s is None else f"{text}, made in {self.duration_s:,.1f} s"
+        return text if self.duration_s is None else f"{text}, generated in {self.duration_s:,.1f} s"
 
     @property
     def bucket_and_prefix(self) -> tuple[str, str]:
-        """The bucket, and what the keys of the objects begin with; of a receipt whose sink is ``s3``."""
+        """The bucket and the prefix of the objects' keys, if the sink is ``s3``."""
         bucket, _, prefix = self.place.removeprefix("s3://").partition("/")
         return bucket, prefix
 
     @property
     def topic(self) -> str:
-        """The topic; of a receipt whose sink is ``kafka``."""
+        """The topic, if the sink is ``kafka``."""
         return self.place.removeprefix("kafka://")
 
     @property
@@ -70,17 +69,17 @@ class Receipt:
         return f"s3://{bucket}", prefix.rstrip("/") or "/"
 
     def as_dict(self) -> dict[str, Any]:
-        """A JSON-ready form, for an asset event."""
+        """Return a JSON-ready form, for an asset event."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Any) -> Receipt:
-        """The inverse of :meth:`as_dict`; fields that are not known are ignored, those that may be None may be missing.
+        """Parse the form of :meth:`as_dict`; unknown fields are ignored, and those that may be None may be missing.
 
         :raises ReceiptError: naming every field that is missing or of the wrong type
         """
         if not isinstance(data, Mapping):
-            raise ReceiptError(f"An emulation's receipt is an object, not {type(data).__name__}")
+            raise ReceiptError(f"A receipt must be an object, not {type(data).__name__}")
         problems = [
             f"{name} must be a non-empty string, got {data.get(name)!r}"
             for name in ("id", "domain", "place")
@@ -104,13 +103,13 @@ class Receipt:
             if not isinstance(data.get(name), str | None)
         ]
         if problems:
-            raise ReceiptError("This is no receipt of an emulation: " + "; ".join(problems))
+            raise ReceiptError("This is not a valid receipt: " + "; ".join(problems))
         values: dict[str, Any] = {field.name: data.get(field.name) for field in fields(cls)}
         return cls(**values)
 
     @classmethod
     def of_status(cls, status: EmulationStatus, *, label: str | None = None) -> Receipt | None:
-        """The receipt of a completed emulation; None if the service does not tell what was emulated, and where to."""
+        """Return the receipt for a status; None if the service does not report the domain and where the data is."""
         if status.domain is None or status.sink is None or status.place is None:
             return None
         told = status.progress or Progress()
@@ -128,7 +127,7 @@ class Receipt:
 
     @classmethod
     def of_manifest(cls, manifest: Manifest, *, duration_s: float | None = None) -> Receipt:
-        """The receipt of the emulation whose manifest this is."""
+        """Return the receipt for a manifest."""
         place = f"{manifest.place}/{manifest.emulation_id}/" if manifest.sink == "s3" else manifest.place
         return cls(
             id=manifest.emulation_id,

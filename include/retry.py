@@ -1,4 +1,4 @@
-"""The retry policy that the hook, its async twin and the shared wait follow alike."""
+"""The retry policy of the hook, its async twin and the shared wait."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_DOUBLINGS = 30  # beyond every cap; an outage of any length must not overfl
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often a request that failed is sent again, and how long to wait in between.
+    """How often to retry a failed request, and how long to wait in between.
 
     Only a transient failure is retried, which is every ``DataEmulatorUnavailableError``: no answer, an answer that is
     not the service's, or one whose status code is among ``status_codes``.
@@ -36,14 +36,14 @@ class RetryPolicy:
     status_codes: frozenset[int] = TRANSIENT_STATUS_CODES
 
     def wait_s(self, failed_attempts: int, error: BaseException | None) -> float:
-        """Seconds to wait after a number of failed attempts, the last of which ended with ``error``."""
+        """Return the seconds to wait after a number of failed attempts, the last of which raised ``error``."""
         doublings = min(failed_attempts - 1, _MAX_DOUBLINGS)
         backoff_s = min(self.backoff_base_s * 2.0**doublings, self.backoff_cap_s)
         asked_s = error.retry_after_s if isinstance(error, DataEmulatorUnavailableError) else None
         return min(max(random.uniform(backoff_s / 2, backoff_s), asked_s or 0.0), self.backoff_cap_s)
 
     def tenacity_arguments(self, warn: Callable[..., Any], *, attempts: int | None = None) -> dict[str, Any]:
-        """Arguments for ``tenacity.Retrying`` and ``AsyncRetrying`` alike.
+        """Return the arguments for ``tenacity.Retrying`` and ``AsyncRetrying``.
 
         :param warn: logs a format and its arguments; called for each failed attempt that is followed by another
         :param attempts: instead of the policy's own number; 1 for a request that must not be sent twice
@@ -52,7 +52,7 @@ class RetryPolicy:
 
         def log_failure(state: RetryCallState) -> None:
             wait_s = state.next_action.sleep if state.next_action else 0.0
-            warn("Attempt %d of %d failed, next in %.1f s: %s", state.attempt_number, limit, wait_s, _error(state))
+            warn("Attempt %d of %d failed, retrying in %.1f s: %s", state.attempt_number, limit, wait_s, _error(state))
 
         return {
             "retry": retry_if_exception_type(DataEmulatorUnavailableError),

@@ -1,4 +1,4 @@
-"""The service's URL, put together from a connection's Host, Schema and Port."""
+"""Build the service's URL from a connection's Host, Schema and Port."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*")
 def base_url_of(connection: Connection, problems: list[str]) -> str:
     """Return the service's URL without a slash at its end, like ``https://emulator.example.com:8443/base/path``.
 
-    Host may carry a scheme, a port and a path, and an IPv6 address may stand there with or without brackets. A scheme
-    in Host counts instead of Schema.
+    Host may include a scheme, a port and a path, and may be an IPv6 address with or without brackets. A scheme in Host
+    overrides Schema.
 
     :param connection: as Airflow gave it
-    :param problems: what is wrong is added here; nothing of what was given is repeated, since a connection that was
-        mistyped as a whole has its token in any of its fields
+    :param problems: problems are added here, without the given values: in a mistyped connection the token may be in any
+        field
     :return: empty when there is a problem
     """
     before = len(problems)
@@ -33,9 +33,9 @@ def base_url_of(connection: Connection, problems: list[str]) -> str:
     if not host:
         problems.append("Host must name the service's host")
     elif "@" in host:
-        problems.append("Host must not hold a user or a password: they belong into Login and Token")
+        problems.append("Host must not contain a user or password: they belong in Login and Token")
     elif re.search(r"[\s\x00-\x1f\x7f?#\\]", host):
-        problems.append("Host must be a name or an address, with no blanks, ? and #")
+        problems.append("Host must be a name or an address, without spaces, ? and #")
     if len(problems) > before:
         return ""
 
@@ -47,12 +47,12 @@ def base_url_of(connection: Connection, problems: list[str]) -> str:
         name, port = parts.hostname or "", parts.port
         _check_name(name)
     except ValueError:
-        problems.append("Host must be a name or an address, maybe with a port from 1 to 65535")
+        problems.append("Host must be a name or an address, optionally with a port from 1 to 65535")
         return ""
     if not _PATH.fullmatch(slash + path):
-        problems.append("Host has a path with characters that a URL cannot have")
+        problems.append("Host has a path with characters that are not allowed in a URL")
     if connection.port and port and port != connection.port:
-        problems.append(f"Host names the port {port}, and Port is {connection.port}: give one of them")
+        problems.append(f"Host includes port {port}, but Port is {connection.port}: give only one of them")
     port = port or connection.port
     if port is not None and not 0 < port < 65536:
         problems.append(f"Port must be from 1 to 65535, got {port}")
@@ -63,7 +63,7 @@ def base_url_of(connection: Connection, problems: list[str]) -> str:
 
 
 def _check_name(name: str) -> None:
-    """Raise ValueError for what is neither an IP address nor a name that DNS could know."""
+    """Raise ValueError unless it is an IP address or a valid DNS name."""
     if ":" in name:
         ipaddress.IPv6Address(name.partition("%")[0])
     elif not re.fullmatch(rb"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?", name.encode("idna")):  # UnicodeError is one
@@ -71,7 +71,7 @@ def _check_name(name: str) -> None:
 
 
 def _hint_of_scheme(connection: Connection) -> str:
-    """A connection URI whose scheme has an underscore is not split into its fields: all of it ends up in Schema."""
+    """Return a hint for a connection URI whose scheme has an underscore: Airflow puts all of it into Schema."""
     if connection.conn_type:
         return ""
     return "; if this is a connection URI, it must begin with data-emulator://, with a dash"

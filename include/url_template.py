@@ -1,7 +1,6 @@
-"""URLs with placeholders in braces, like ``https://kafka-ui.example.com/topics/{topic}``: checked, and filled in.
+"""Check and fill URLs with placeholders, like ``https://kafka-ui.example.com/topics/{topic}``.
 
-Browsers open them, from links in Airflow's UI, so they hold no credentials, and nothing that is filled in can lead to
-another host.
+Links in Airflow's UI lead to them, so they contain no credentials, and no filled-in value can change the host.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ _NOT_IN_A_URL = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
 def problem_with_url(value: Any, placeholders: Collection[str] = ()) -> str | None:
-    """What is wrong with a URL, as the end of a sentence that begins with what it is for; None if nothing is.
+    """Return what is wrong with a URL, to follow the field's name in a sentence; None if it is valid.
 
     :param value: what was given
     :param placeholders: the names that may stand in braces, in the path or behind it
@@ -35,9 +34,9 @@ def problem_with_url(value: Any, placeholders: Collection[str] = ()) -> str | No
     if parts.scheme not in ("http", "https") or not host:
         return f"must be a URL that begins with http:// or https:// and a host, got {shown}"
     if parts.username is not None or parts.password is not None:
-        return f"must not hold a user or a password, got {shown}"
+        return f"must not contain a user or password, got {shown}"
     if "{" in parts.netloc or "}" in parts.netloc:
-        return f"must have its placeholders behind the host, got {shown}"
+        return f"must have its placeholders after the host, got {shown}"
     allowed = " and ".join(f"{{{name}}}" for name in placeholders) or "none"
     for name in _PLACEHOLDER.findall(value):
         if name not in placeholders:
@@ -48,7 +47,7 @@ def problem_with_url(value: Any, placeholders: Collection[str] = ()) -> str | No
 
 
 def fill(template: str, **values: str) -> str:
-    """The URL with its placeholders replaced; what has a meaning in URLs is quoted, except ``/``.
+    """Return the URL with its placeholders replaced; characters special in URLs are quoted, except ``/``.
 
     :param template: one with which :func:`problem_with_url` finds nothing wrong
     :param values: for each placeholder what stands in its place

@@ -1,4 +1,4 @@
-"""From an HTTP answer to a JSON object, or to the typed error that says why not."""
+"""Turn an HTTP answer into a JSON object or a typed error."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _HINTS = {
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer, the same whether requests or aiohttp received it.
+    """An HTTP answer, from requests or aiohttp alike.
 
     :param call: what was asked
     :param url: of whom
@@ -51,11 +51,11 @@ class Answer:
 
     @property
     def asked(self) -> str:
-        """What was asked, for the end of a message: ``GET http://host/emulator/ID/status``."""
+        """The request, for the end of a message: ``GET http://host/emulator/ID/status``."""
         return f"{self.call.method} {self.url}"
 
     def json_object(self) -> dict[str, Any]:
-        """The body as a JSON object.
+        """Return the body as a JSON object.
 
         :raises DataEmulatorAnswerError: when the body is not a JSON object
         :raises DataEmulatorError: as :meth:`raise_for_status` does
@@ -66,14 +66,14 @@ class Answer:
         except (ValueError, RecursionError) as error:
             raise self.not_understood(f"its body is not JSON ({error}): {self._shown(self.text)!r}") from None
         if not isinstance(body, dict):
-            raise self.not_understood(f"its JSON is no object: {self._shown(self.text)!r}")
+            raise self.not_understood(f"its JSON is not an object: {self._shown(self.text)!r}")
         return body
 
     def raise_for_status(self) -> None:
         """Raise the typed error if the answer is not 2xx.
 
-        A refusal counts only if it is the service's own, whose body has a ``detail``, and which names the emulation
-        that it does not know. Anything else comes from what stands between, like a proxy or a login page, and may pass.
+        A refusal counts only if it is the service's own: its body has a ``detail``, and a 404 names the unknown
+        emulation. Anything else comes from something in between, such as a proxy or a login page, and is temporary.
 
         :raises DataEmulatorUnavailableError: for a status code that is transient
         :raises DataEmulatorAnswerError: for an answer that is not the service's
@@ -95,14 +95,14 @@ class Answer:
         raise self.not_understood(f"{detail!r} with status {status}")
 
     def not_understood(self, what: str) -> DataEmulatorAnswerError:
-        """The error for an answer that is not one of a Data Emulator Service."""
-        return DataEmulatorAnswerError(f"This is no answer of a Data Emulator Service: {what} ({self.asked})")
+        """Return the error for an answer that is not from a Data Emulator Service."""
+        return DataEmulatorAnswerError(f"This is not an answer from a Data Emulator Service: {what} ({self.asked})")
 
     def detail(self) -> str:
-        """The service's reason: ``detail`` of its JSON body, a string or FastAPI's list, else the body's start."""
+        """Return the service's reason: the body's ``detail``, a string or FastAPI's list, or the start of the body."""
         if 300 <= self.status_code < 400:
-            to = _without_secrets(self.headers.get("Location", "")) or "an unnamed place"
-            return f"a redirect to {to}; Schema, Host and Port must lead to the service itself"
+            to = _without_secrets(self.headers.get("Location", "")) or "an unnamed location"
+            return f"a redirect to {to}; set Schema, Host and Port to the service itself"
         detail = self._body().get("detail", self.text)
         if isinstance(detail, list):
             detail = "; ".join(_problem(item) for item in detail)
@@ -113,7 +113,7 @@ class Answer:
         return "detail" in self._body()
 
     def _body(self) -> dict[str, Any]:
-        """The body if it is a JSON object, whatever the status; else an empty one."""
+        """Return the body if it is a JSON object, whatever the status; otherwise an empty one."""
         try:
             body = json.loads(self.text)
         except (ValueError, RecursionError):
@@ -128,7 +128,7 @@ class Answer:
 
 
 def request_error(asked: str, status_code: int, detail: str) -> DataEmulatorRequestError:
-    """The error for a refused request; also rebuilds one that a trigger's event carried.
+    """Return the error for a refused request; also used to rebuild one from a trigger's event.
 
     :param asked: what was asked, for the message
     :param status_code: of the refusal
@@ -139,7 +139,7 @@ def request_error(asked: str, status_code: int, detail: str) -> DataEmulatorRequ
 
 
 def retry_after_s(value: str | None) -> float | None:
-    """Seconds to wait by a ``Retry-After`` header, a number or an HTTP date (RFC 9110); None if absent or malformed."""
+    """Parse ``Retry-After``, a number or an HTTP date (RFC 9110), to seconds; None if absent or malformed."""
     if value is None:
         return None
     try:
@@ -159,7 +159,7 @@ def _refusal(asked: str, status_code: int, detail: str) -> str:
 
 
 def _problem(item: Any) -> str:
-    """One entry of FastAPI's list of validation errors as ``body.timeout: Field required``."""
+    """Format one of FastAPI's validation errors as ``body.timeout: Field required``."""
     if not isinstance(item, dict) or "msg" not in item:
         return str(item)
     location = item.get("loc", ())
@@ -168,7 +168,7 @@ def _problem(item: Any) -> str:
 
 
 def _without_secrets(url: str) -> str:
-    """A URL without user, password, query and fragment."""
+    """Return a URL without user, password, query and fragment."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What is asked of a Data Emulator Service: one function a request, each telling all that sending it takes."""
+"""The requests to a Data Emulator Service, one function per request."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ MAX_MANIFEST_BYTES = 256 * 2**20
 
 @dataclass(frozen=True)
 class Call:
-    """An HTTP request, the same whether requests or aiohttp sends it.
+    """An HTTP request, for requests and aiohttp alike.
 
     :param method: the HTTP method
     :param path: the path at the service
-    :param repeatable: whether it does no harm to send it again when nobody knows if it arrived
+    :param repeatable: whether it is safe to send it again if it may already have arrived
     :param headers: beside those that every request has
     :param json: the body
-    :param held_s: how long the service was asked to hold the answer, in seconds; comes on top of the read timeout
+    :param held_s: length of the long poll in seconds; added to the read timeout
     :param emulation_id: the emulation that it is about, which the service names when it does not know it
     :param optional: whether a service may lack this route
     :param max_bytes: the longest answer to read
@@ -50,17 +50,17 @@ def start_call(request: EmulationRequest, idempotency_key: str | None) -> Call:
 
 
 def status_call(emulation_id: str, wait_s: int | None = None) -> Call:
-    """Look at an emulation, by a long poll of ``wait_s`` seconds (RFC 7240) unless that is None or 0."""
+    """Request a status, by a long poll of ``wait_s`` seconds (RFC 7240) unless that is None or 0."""
     headers = {"Prefer": f"wait={wait_s}"} if wait_s else {}
     path = f"{_emulation_path(emulation_id)}/status"
     return Call("GET", path, headers=headers, held_s=wait_s or 0, emulation_id=emulation_id)
 
 
 def statuses_call(emulation_ids: Sequence[str], wait_s: int, *, minimal: bool) -> Call:
-    """Look at many emulations, by a long poll that is answered as soon as one of them is over.
+    """Request the status of many emulations, by a long poll that is answered as soon as one of them has ended.
 
     :param wait_s: seconds that the service may hold the answer; 0 for none
-    :param minimal: let it tell only of those that are over, or that it does not know
+    :param minimal: return only emulations that have ended or are unknown
     """
     preferences = [f"wait={wait_s}"] * bool(wait_s) + ["return=minimal"] * minimal
     headers = {"Prefer": ", ".join(preferences)} if preferences else {}
@@ -74,13 +74,13 @@ def cancel_call(emulation_id: str) -> Call:
 
 
 def manifest_call(emulation_id: str) -> Call:
-    """Ask where a completed emulation's data lies."""
+    """Request the manifest of a completed emulation."""
     path = f"{_emulation_path(emulation_id)}/manifest"
     return Call("GET", path, emulation_id=emulation_id, optional=True, max_bytes=MAX_MANIFEST_BYTES)
 
 
 def readiness_call() -> Call:
-    """Ask whether the service and its sinks are ready; not of the original service, which answers 404."""
+    """Ask whether the service and its sinks are ready; the original service answers 404."""
     return Call("GET", "/readyz", optional=True)
 
 

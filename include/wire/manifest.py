@@ -1,4 +1,4 @@
-"""The manifest of a completed emulation: exactly which objects, or which offsets of which partitions, hold its data."""
+"""The manifest of a completed emulation: exactly which objects or partition offsets hold its data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ManifestObject:
 
 @dataclass(frozen=True)
 class ManifestPartition:
-    """The offsets of one partition that hold data: from ``first_offset`` up to, not including, ``next_offset``."""
+    """The offsets of one partition: from ``first_offset`` up to, not including, ``next_offset``."""
 
     partition: int
     first_offset: int
@@ -31,7 +31,7 @@ class ManifestPartition:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Where an emulation's data lies, and how much of it there is.
+    """Where an emulation's data is, and how much there is.
 
     ``bucket`` and ``objects`` are filled for the sink ``s3``, ``topic`` and ``partitions`` for the sink ``kafka``.
     ``state`` is the emulation's, None where the service does not tell.
@@ -56,7 +56,7 @@ class Manifest:
 
 
 def parse_manifest(emulation_id: str, answer: Answer) -> Manifest:
-    """Read the answer to ``GET /emulator/{id}/manifest``; fields that are not known are ignored.
+    """Read the answer to ``GET /emulator/{id}/manifest``; unknown fields are ignored.
 
     :raises DataEmulatorAnswerError: when a field that the manifest needs is missing or of the wrong type
     :raises DataEmulatorError: as :meth:`Answer.json_object` does

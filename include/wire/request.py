@@ -10,13 +10,13 @@ from typing import Any, Literal
 from ..domain_list.fields import FIELDS, Field, plain
 from ..exceptions import DataEmulatorConfigError
 
-#: The value of ``rate`` that asks for as many records a second as the service can make.
+#: The value of ``rate`` that requests as many records per second as possible.
 UNLIMITED: Literal["unlimited"] = "unlimited"
 
-#: The value of ``world_seed`` that asks for the users of the service's own world.
+#: The value of ``world_seed`` that requests the users of the service's own world.
 SERVICE_WORLD: Literal["service"] = "service"
 
-#: The shortest ``abandon_after`` that a service takes, in seconds.
+#: The shortest ``abandon_after`` that the service accepts, in seconds.
 MIN_ABANDON_AFTER_S = 10
 
 
@@ -25,11 +25,11 @@ class EmulationRequest:
     """What to emulate, where to, and for how long.
 
     ``timeout`` is how long to emulate in seconds, and ``max_chunk_size`` is in bytes; both names are the wire's.
-    The fields that may be None are sent only if they are not, since a service that does not know them, or has its own
-    default, should decide for itself: ``rate`` (records a second), ``max_records``, ``seed``, ``world_seed`` (of the
-    users, if that is not the records' seed), ``compression``, ``start_time`` and ``end_time``, between which a
-    backfill's records lie (ISO 8601, with a zone), and ``abandon_after`` (seconds, at least 10: the service cancels the
-    emulation once nobody has asked for its status for that long).
+    Fields that are None are not sent, so that the service uses its own defaults: ``rate`` (records a second),
+    ``max_records``, ``seed``, ``world_seed`` (of the users, if that is not the records' seed), ``compression``,
+    ``start_time`` and ``end_time``, between which a backfill's records lie (ISO 8601, with a zone), and
+    ``abandon_after`` (seconds, at least 10: the service cancels the emulation once nobody has asked for its status for
+    that long).
     """
 
     emulator_sync: str
@@ -49,7 +49,7 @@ class EmulationRequest:
 
     @classmethod
     def from_arguments(cls, arguments: Mapping[str, Any]) -> EmulationRequest:
-        """Build a request from values that may have come out of a template, and are strings then.
+        """Build a request from values that may be strings because they come from templates.
 
         :param arguments: the fields of this class by name; those that may be None can be left out
         :raises DataEmulatorConfigError: naming each field that is missing or of the wrong type
@@ -73,7 +73,7 @@ class EmulationRequest:
         return cls(**values)
 
     def body(self) -> dict[str, Any]:
-        """The JSON body of ``POST /emulator/``."""
+        """Return the JSON body of ``POST /emulator/``."""
         body: dict[str, Any] = {
             "emulator_sync": self.emulator_sync,
             "emulation_domain": self.emulation_domain,
@@ -93,7 +93,7 @@ class EmulationRequest:
 
 
 def _value(given: Any, kind: Field) -> Any:
-    """What was meant by an argument that may have come out of a template, and is text then."""
+    """Convert an argument that may be a string because it comes from a template."""
     if isinstance(given, datetime):
         return given.isoformat()
     if not isinstance(given, str):
@@ -114,7 +114,7 @@ def _iso_time(text: str) -> str:
 _TEXT = Field("a non-empty string", {"type": "string", "pattern": r"\S"})
 _INTEGER = Field("an integer", {"type": "integer"})
 
-#: What a field may be. As for an entry of the domain list, but another service may have other names and bounds.
+#: As for an entry of the domain list, except where another service may have other names and bounds.
 _ALLOWED: dict[str, Field] = {
     **FIELDS,
     **dict.fromkeys(("emulator_sync", "emulation_domain", "format_type", "sync_type", "compression"), _TEXT),
@@ -132,8 +132,8 @@ _ALLOWED: dict[str, Field] = {
 def _range_problems(start: str, end: str) -> list[str]:
     if start == end:
         problem = (
-            f"start_time and end_time are both {start}: an empty interval. By default Airflow 3 gives no other to the "
-            'run of a cron schedule: use window="data_interval", or schedule the DAG by CronDataIntervalTimetable'
+            f"start_time and end_time are both {start}, an empty interval, as Airflow 3 gives the run of a cron "
+            'schedule by default: use window="data_interval", or schedule the DAG with CronDataIntervalTimetable'
         )
         return [problem]
     if datetime.fromisoformat(start) > datetime.fromisoformat(end):

@@ -1,4 +1,4 @@
-"""An emulation's id and status, in every shape that services have been seen to send them."""
+"""An emulation's id and status, in every shape that known services send."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .answer import Answer
 
 
 class EmulationState(StrEnum):
-    """Where an emulation stands."""
+    """The state of an emulation."""
 
     QUEUED = "queued"
     PROCESSING = "processing"
@@ -23,13 +23,13 @@ class EmulationState(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the emulation is over: it will not change any more."""
+        """Whether the emulation has ended and will not change any more."""
         return self in (EmulationState.COMPLETED, EmulationState.FAILED, EmulationState.CANCELLED)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an emulation is; what a service does not tell is None."""
+    """The progress of an emulation; None where the service does not report it."""
 
     records: int | None = None
     bytes: int | None = None
@@ -54,7 +54,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class EmulationStatus:
-    """What the service says of one emulation.
+    """The status of one emulation.
 
     :param emulation_id: the emulation
     :param state: where it stands; ``FAILED`` as soon as any thread is in error, whatever the service's own summary says
@@ -80,7 +80,7 @@ class EmulationStatus:
     manifest: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """A JSON-ready form, for a trigger's event."""
+        """Return a JSON-ready form, for a trigger's event."""
         return {**asdict(self), "state": self.state.value}
 
     @classmethod
@@ -98,7 +98,7 @@ class EmulationStatus:
 
 @dataclass(frozen=True)
 class Started:
-    """What the service says to a start.
+    """The answer to a request that starts an emulation.
 
     :param emulation_id: the emulation
     :param replayed: whether the idempotency key had started it before
@@ -109,7 +109,7 @@ class Started:
 
 
 def parse_emulation_id(value: Any) -> str:
-    """The id as a string, from a plain string or from the original service's ``{"value": "..."}``.
+    """Return the id as a string, from a plain string or the original service's ``{"value": "..."}``.
 
     :raises DataEmulatorAnswerError: for anything else, an empty string included
     """
@@ -117,7 +117,7 @@ def parse_emulation_id(value: Any) -> str:
         value = value.get("value")
     if isinstance(value, str) and value.strip():
         return value.strip()
-    raise DataEmulatorAnswerError(f"An emulation's id is a string or {{'value': string}}, got {value!r}")
+    raise DataEmulatorAnswerError(f"An emulation's id must be a string or {{'value': string}}, got {value!r}")
 
 
 def parse_started(answer: Answer) -> Started:
@@ -130,7 +130,7 @@ def parse_started(answer: Answer) -> Started:
 
 
 def parse_cancelled(answer: Answer) -> bool:
-    """Whether the service will cancel the emulation; False if it was over already (409).
+    """Return whether the service will cancel the emulation; False if it had already ended (409).
 
     :raises DataEmulatorError: for any other answer that is not 2xx
     """
@@ -142,7 +142,7 @@ def parse_cancelled(answer: Answer) -> bool:
 
 @dataclass(frozen=True)
 class Statuses:
-    """What the service says of many emulations.
+    """The status of many emulations.
 
     :param found: by id, those that it tells of
     :param not_found: those that it does not know
@@ -167,7 +167,7 @@ def parse_status(emulation_id: str, answer: Answer) -> EmulationStatus:
     """
     body = answer.json_object()
     if body.get("id") is not None and parse_emulation_id(body["id"]) != emulation_id:
-        raise answer.not_understood(f"it is about emulation {body['id']!r}, not {emulation_id!r}")
+        raise answer.not_understood(f"it is for emulation {body['id']!r}, not {emulation_id!r}")
     return _status(emulation_id, body, _was_held(answer))
 
 
@@ -185,7 +185,7 @@ def parse_statuses(answer: Answer) -> Statuses:
     found: dict[str, EmulationStatus] = {}
     for each in bodies:
         if not isinstance(each, Mapping):
-            raise answer.not_understood("one of its emulations is no object")
+            raise answer.not_understood("one of its emulations is not an object")
         emulation_id = parse_emulation_id(each.get("id"))
         found[emulation_id] = _status(emulation_id, each, waited)
     return Statuses(found, tuple(str(each) for each in not_found), waited)

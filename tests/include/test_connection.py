@@ -156,7 +156,7 @@ class TestLinks:
             ("service_url", 8000, "must be a URL, got 8000"),
             ("service_url", "http://emulator /x", "must be a URL without spaces, got"),
             ("service_url", "javascript:alert(1)", "must be a URL that begins with http"),
-            ("service_url", "http://me:hunter2@emulator", "must not hold a user or a password, got 'http://***@emul"),
+            ("service_url", "http://me:hunter2@emulator", "must not contain a user or password, got 'http://***@emul"),
             ("service_url", "http://me:hunter2@emu lator", "must be a URL without spaces, got 'http://***@emu lator'"),
             ("service_url", "http://emulator/{id}", "has the placeholder {id}; allowed: none"),
             (
@@ -168,7 +168,7 @@ class TestLinks:
             ("s3_console_url", "http://m/{bucket!r}", "has the placeholder {bucket!r}; allowed"),
             ("s3_console_url", "http://m/{}", "has the placeholder {}; allowed"),
             ("s3_console_url", "http://m/{bucket", "has a brace that is not part of a placeholder, got"),
-            ("s3_console_url", "http://{bucket}.m/", "must have its placeholders behind the host, got"),
+            ("s3_console_url", "http://{bucket}.m/", "must have its placeholders after the host, got"),
             ("kafka_console_url", "http://k/{bucket}", "has the placeholder {bucket}; allowed: {topic}"),
             ("kafka_console_url", ["http://k"], "must be a URL, got ['http://k']"),
         ],

@@ -59,7 +59,7 @@ def test_what_is_no_receipt_says_why(changes: dict[str, Any], message: str) -> N
 
 @pytest.mark.parametrize("value", [None, [], "e1"])
 def test_what_is_no_object_is_no_receipt(value: Any) -> None:
-    with pytest.raises(ReceiptError, match="is an object, not"):
+    with pytest.raises(ReceiptError, match="must be an object, not"):
         Receipt.from_dict(value)
 
 
@@ -92,5 +92,5 @@ def test_each_asset_among_the_outlets_gets_the_receipt_and_one_of_them_the_domai
 
 def test_a_receipt_reads_well_in_a_log() -> None:
     receipt = Receipt("e1", "user-profile", "s3", "s3://user-profiles/e1/", 1234567, 98765432, 30.12)
-    assert str(receipt) == "1,234,567 records, 98.8 MB in s3://user-profiles/e1/, made in 30.1 s"
+    assert str(receipt) == "1,234,567 records, 98.8 MB in s3://user-profiles/e1/, generated in 30.1 s"
     assert str(Receipt("e1", "user-profile", "kafka", "kafka://user-profiles")) == "data in kafka://user-profiles"

@@ -81,7 +81,7 @@ def test_no_malformed_connection_gives_its_secret_away(whole_stack: Stack, airfl
         try:
             answers[name] = airflow.request("POST", "/connections/test", body)["message"]
             airflow.create_connection(body)
-        except AirflowApiError:  # Airflow itself refuses an extra that is no object, and shows it to who sent it
+        except AirflowApiError:  # Airflow itself refuses an extra that is not an object, and shows it to who sent it
             continue
         stored[f"canary_{number}"] = name
     airflow.create_connection(connection(GOOD_ONE, port, {}))
@@ -107,7 +107,7 @@ def test_no_malformed_connection_gives_its_secret_away(whole_stack: Stack, airfl
         task.map_index: "\n".join(airflow.task_log("canary", run, task))
         for task in airflow.task_instances("canary", run)
     }
-    assert "Token must be of visible ASCII characters" in logs[len(stored)]
+    assert "Token must consist of visible ASCII characters" in logs[len(stored)]
     assert [number for number, log in logs.items() if CANARY in log] == []
     assert CANARY not in written(whole_stack)
     for conn_id in conf["connections"]:

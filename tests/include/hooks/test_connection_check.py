@@ -225,7 +225,7 @@ class TestNoEmulator:
             (
                 reply(302, Location="https://me:hunter2@sso.example.com/login?token=hunter2"),
                 TOKEN,
-                "answers 302 with a redirect to https://sso.example.com/login; Schema, Host and Port must lead to",
+                "answers 302 with a redirect to https://sso.example.com/login; set Schema, Host and Port to the",
             ),
             (
                 reply(404, {"detail": "Not Found"}),
@@ -354,7 +354,7 @@ class TestAsTheApiDoesIt:
                 {"verify": "/no/such/ca.pem"},
                 "verify is '/no/such/ca.pem', which cannot be used: No such file",
             ),
-            ("http://me:hunter2@127.0.0.1", {}, "Host must not hold a user or a password"),
+            ("http://me:hunter2@127.0.0.1", {}, "Host must not contain a user or password"),
         ],
     )
     def test_a_field_that_cannot_be_used(

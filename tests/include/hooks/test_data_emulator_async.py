@@ -43,7 +43,7 @@ async def test_an_id_cannot_lead_to_another_path(connect: Any) -> None:
     async with fake_service(status("processing")) as service:
         connect(service.url)
         async with DataEmulatorAsyncHook().open() as client:
-            with pytest.raises(DataEmulatorAnswerError, match=r"about emulation 'e1', not '\.\./admin"):
+            with pytest.raises(DataEmulatorAnswerError, match=r"for emulation 'e1', not '\.\./admin"):
                 await client.get_status("../admin?x", attempts=1)
     assert service.requests[0].raw_path == "/emulator/..%2Fadmin%3Fx/status"
 

@@ -87,9 +87,9 @@ def test_an_empty_interval_says_what_to_do(kind: Any, connect: Any, make_context
     with pytest.raises(DataEmulatorConfigError) as caught:
         operator.execute(make_context())
     assert str(caught.value) == (
-        "Cannot start an emulation: start_time and end_time are both 2026-01-01T00:00:00+00:00: an empty interval. By "
-        'default Airflow 3 gives no other to the run of a cron schedule: use window="data_interval", or schedule the '
-        "DAG by CronDataIntervalTimetable"
+        "Cannot start an emulation: start_time and end_time are both 2026-01-01T00:00:00+00:00, an empty interval, as "
+        'Airflow 3 gives the run of a cron schedule by default: use window="data_interval", or schedule the DAG with '
+        "CronDataIntervalTimetable"
     )
     assert not requests_mock.called
 

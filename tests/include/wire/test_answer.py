@@ -75,7 +75,7 @@ def test_an_emulation_is_unknown_only_if_the_service_names_it() -> None:
 )
 def test_a_refusal_that_is_not_the_services_is_transient(status_code: int, text: str, location: str) -> None:
     """A proxy's page, a login page, a server that is being set up: none of them speaks for the service."""
-    with pytest.raises(DataEmulatorAnswerError, match="no answer of a Data Emulator Service") as caught:
+    with pytest.raises(DataEmulatorAnswerError, match="not an answer from a Data Emulator Service") as caught:
         answer(status_code, text, status_call("e1"), Location=location).raise_for_status()
     assert not isinstance(caught.value, AirflowFailException)
     assert "next=" not in str(caught.value)

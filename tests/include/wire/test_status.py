@@ -41,7 +41,7 @@ def test_a_status_that_is_not_known_is_an_error_and_never_an_end(body: Any) -> N
 
 
 def test_a_status_of_another_emulation_is_no_answer() -> None:
-    with pytest.raises(DataEmulatorAnswerError, match="about emulation 'e2', not 'e1'"):
+    with pytest.raises(DataEmulatorAnswerError, match="for emulation 'e2', not 'e1'"):
         status({"id": "e2", "status": {"global_status": "completed", "threads": {}}})
 
 
