@@ -30,7 +30,7 @@ from tests.integration.test_e2e import (
     wait_until,
 )
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def airflow(stack: Addresses) -> Iterator[AirflowApi]:
 
 
 def ended(airflow: AirflowApi, emulation_ids: list[str]) -> list[BronzeRun]:
-    return wait_for_bronze(airflow, emulation_ids, timeout_s=120, say=print)
+    return wait_for_bronze(airflow, emulation_ids, timeout_s=600, say=print)
 
 
 def rows_in_bronze(stack: Addresses, domain: str, emulation_id: str) -> list[dict[str, object]]:

@@ -15,10 +15,10 @@ from data_emulator.stack.demo import DAG_ID, VARIABLE
 from data_emulator.stack.receipt import Receipt, write_receipt
 from data_emulator.stack.stack import Addresses
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 START, WAIT = "emulate.start", "emulate.wait"
-RUN_TIMEOUT_S = 180
+RUN_TIMEOUT_S = 900
 POOL = "data_emulator"
 
 PROFILES = {"emulation_domain": "user-profile", "emulator_sync": "minio", "timeout": 5, "rate": 500}
