@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -14,11 +15,13 @@ from confluent_kafka import KafkaException
 
 from data_emulator.arrivals import Arrival
 from data_emulator.engine.messages import Report
+from data_emulator.engine.outage import Outage, one_line
 from data_emulator.engine.plan import Checkpoint, Plan
 from data_emulator.engine.pool import WorkerPool
 from data_emulator.engine.run import Outcome
 from data_emulator.errors import TooManyEmulations
 from data_emulator.formats.catalog import FORMATS
+from data_emulator.outages import Outages
 from data_emulator.settings import Settings
 from data_emulator.sinks.kafka_probe import end_transaction, was_committed
 from data_emulator.sinks.kafka_writer import Transaction
@@ -61,6 +64,7 @@ class Dispatcher:
         self._running: dict[str, int] = {}
         """The bytes of memory that each running emulation may take."""
         self._deaths: dict[str, tuple[int, Checkpoint]] = {}
+        self.outages = Outages()
         self._undecided: set[str] = set()
         """Those that no worker has, because it is not known yet what is committed of their last records."""
 
@@ -160,6 +164,7 @@ class Dispatcher:
         """Store how far emulations are, and make room where one has ended."""
         self._store.record(reports, transactional_id if settled else None)
         for report in reports:
+            self.outages.note(report.emulation_id, report.outage)
             if report.outcome:
                 state, error = report.outcome.state.value, report.outcome.error
                 log.info("emulation ended", emulation_id=report.emulation_id, state=state, error=error)
@@ -224,7 +229,7 @@ class Dispatcher:
         for emulation_id in emulation_ids:
             if emulation_id not in undecided:
                 self._go_on_with(emulation_id, emulation_id == suspect)
-        gives_up_at = time.monotonic() + self._settings.sink_outage_s
+        gives_up_at = time.time() + self._settings.sink_outage_s
         late = [each for each in transactional_ids if not self._settle(each, prepared[each], gives_up_at)]
         unsettled = {each for key in late if (transaction := prepared[key]) for each in transaction.partitions}
         with self._lock:
@@ -232,12 +237,13 @@ class Dispatcher:
         for emulation_id in emulation_ids:
             if emulation_id in unsettled and not self._closing.is_set():
                 error = "Kafka did not come back to tell what was committed of the last records"
-                self._end(emulation_id, State.FAILED, error)
+                outage = self.outages.of(emulation_id)
+                self._end(emulation_id, State.FAILED, f"{error}: {outage.given_up(time.time())}" if outage else error)
             elif emulation_id in undecided:
                 self._go_on_with(emulation_id, emulation_id == suspect)
         # They have failed meanwhile, but what the broker holds of them must still get into their manifests.
         for transactional_id in late:
-            self._settle(transactional_id, prepared[transactional_id], float("inf"))
+            self._settle(transactional_id, prepared[transactional_id], math.inf)
 
     def _go_on_with(self, emulation_id: str, is_suspect: bool) -> None:
         """Give an emulation to a worker, from its checkpoint on; or end it, if it is to end."""
@@ -259,21 +265,35 @@ class Dispatcher:
     def _settle(self, transactional_id: str, prepared: Transaction | None, gives_up_at: float) -> bool:
         """Find out what became of the last transaction of a dead worker, waiting for the broker if need be.
 
+        :param gives_up_at: until when, in Unix seconds.
         :return: whether it could be found out in time.
         """
+        emulation_ids = list(prepared.partitions) if prepared else []
         while not self._closing.is_set():
             try:
                 end_transaction(self._settings, transactional_id, _END_TIMEOUT_S)
                 committed = prepared is not None and was_committed(self._settings, prepared.place)
             except KafkaException as error:
                 log.warning("kafka transaction not settled yet", error=error.args[0].str())
-                if time.monotonic() > gives_up_at:
+                self._note_outage(emulation_ids, error, gives_up_at)
+                if time.time() > gives_up_at:
                     return False
                 self._closing.wait(_SETTLE_PAUSE_S)
             else:
                 self._store.settle(transactional_id, prepared if committed else None)
+                for each in emulation_ids:
+                    self.outages.note(each, None)
                 return True
         return False
+
+    def _note_outage(self, emulation_ids: Iterable[str], error: KafkaException, gives_up_at: float) -> None:
+        """Note that emulations wait to be told what was committed of them, since when their worker noticed it."""
+        if gives_up_at == math.inf:
+            return  # they have failed
+        reason = one_line(f"Kafka at {self._settings.kafka_bootstrap_servers}: {error.args[0].str()}")
+        for each in emulation_ids:
+            known = self.outages.of(each)
+            self.outages.note(each, Outage(reason, known.since if known else time.time(), gives_up_at))
 
     def _has_died_too_often(self, emulation_id: str, at: Checkpoint) -> bool:
         deaths, before = self._deaths.get(emulation_id, (0, at))
@@ -292,6 +312,7 @@ class Dispatcher:
         with self._lock:
             for emulation_id in emulation_ids:
                 self._running.pop(emulation_id, None)
+                self.outages.note(emulation_id, None)
                 self._deaths.pop(emulation_id, None)
             self._start_queued()
         self._on_ended(emulation_ids)

@@ -18,6 +18,7 @@ from data_emulator.arrivals import Arrivals
 from data_emulator.attention import Attention
 from data_emulator.dispatcher import Dispatcher
 from data_emulator.domains import all_domains
+from data_emulator.engine.outage import Outage
 from data_emulator.errors import (
     EmulationEnded,
     EmulationNotFound,
@@ -140,6 +141,10 @@ class Emulations:
         if emulation is None:
             raise EmulationNotFound(emulation_id)
         return emulation
+
+    def outage_of(self, emulation_id: str) -> Outage | None:
+        """Return what an emulation waits for while its sink is away, or `None`."""
+        return self._dispatcher.outages.of(emulation_id)
 
     def cancel(self, emulation_id: str) -> Emulation:
         """End an emulation as cancelled; what it has written stays. It may still be running when this returns.

@@ -210,6 +210,14 @@ class Progress(BaseModel):
     percent: float
 
 
+class Waiting(BaseModel):
+    """That an emulation waits for its sink, which is away: why, since when, and when it fails if that lasts."""
+
+    reason: Annotated[str, Field(alias="for", description="What is away, and why, in one line.")]
+    since: datetime
+    until: Annotated[datetime, Field(description="When it is given up: the last try begins before.")]
+
+
 class EmulationStatus(BaseModel):
     """Where an emulation is, and how far.
 
@@ -223,6 +231,7 @@ class EmulationStatus(BaseModel):
     place: str
     manifest: str
     error: str | None = None
+    waiting: Waiting | None = None
     progress: Progress
 
 

@@ -1,11 +1,14 @@
-"""What a wait writes to the task's log: regular progress, and the start and end of an outage once each."""
+"""What a wait writes to the task's log: regular progress, and the start and end of an outage once each.
+
+The service can be away, and so can the store or broker that the emulation writes to, which the service reports.
+"""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from .wire.status import EmulationState, EmulationStatus
+from .wire.status import EmulationState, EmulationStatus, Waiting
 
 #: Seconds between two progress messages: in the first minute of a wait, and after that.
 FIRST_PROGRESS_EVERY_S, PROGRESS_EVERY_S = 15.0, 60.0
@@ -31,6 +34,12 @@ class WaitLog:
         self._began_at_s = self._told_at_s = time.monotonic()
         self.state: EmulationState | None = None
         self.last_error: str | None = None
+        self._waiting: Waiting | None = None
+
+    @property
+    def in_the_way(self) -> str | None:
+        """What holds the emulation up, or the wait for it; None if nothing is known to."""
+        return self.last_error or (str(self._waiting) if self._waiting else None)
 
     def failed(self, error: Exception) -> None:
         """Record a failed status request, which will be retried."""
@@ -57,3 +66,11 @@ class WaitLog:
             progress = f": {status.progress}" if status.progress else ""
             self._log.info("Emulation %s is %s%s", self._name, status.state, progress)
             self.state, self._told_at_s = status.state, now_s
+        self._tell_outage(status.waiting)
+
+    def _tell_outage(self, waiting: Waiting | None) -> None:
+        before, self._waiting = self._waiting, waiting
+        if waiting and not (before and before.since == waiting.since):
+            self._log.warning("Emulation %s is held up: %s", self._name, waiting)
+        elif before and not waiting:
+            self._log.info("Emulation %s goes on: what it writes to is back", self._name)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Literal
 
 from data_emulator.domains import all_domains
+from data_emulator.engine.outage import Outage
 from data_emulator.sinks.base import ObjectWritten, PartitionWritten
 from data_emulator.store import Emulation
 from data_emulator.wire import (
@@ -17,6 +19,7 @@ from data_emulator.wire import (
     Progress,
     State,
     StatusDetail,
+    Waiting,
 )
 
 _THREAD: dict[State, Literal["started", "error", "finished"]] = {
@@ -33,9 +36,14 @@ def created(emulation: Emulation) -> EmulationCreated:
     return EmulationCreated(id=emulation.id, **emulation.request.model_dump())
 
 
-def status(emulation: Emulation) -> EmulationStatus:
-    """Return where an emulation is. It has one part, `0`, where the original had several threads."""
+def status(emulation: Emulation, outage: Outage | None = None) -> EmulationStatus:
+    """Return where an emulation is. It has one part, `0`, where the original had several threads.
+
+    :param outage: what it waits for, if it does.
+    """
     destination, in_s3 = _destination(emulation)
+    if emulation.state.is_terminal:
+        outage = None  # it ended in the moment in which it was looked at
     return EmulationStatus(
         id=emulation.id,
         status=StatusDetail(global_status=emulation.state, threads={"0": _THREAD[emulation.state]}),
@@ -44,26 +52,45 @@ def status(emulation: Emulation) -> EmulationStatus:
         place=f"s3://{destination}/{emulation.id}/" if in_s3 else f"kafka://{destination}",
         manifest=f"/emulator/{emulation.id}/manifest",
         error=emulation.error if emulation.state.is_terminal else None,
-        progress=_progress(emulation),
+        waiting=outage and _waiting(outage),
+        progress=_progress(emulation, is_waiting=outage is not None),
     )
 
 
-def _progress(emulation: Emulation) -> Progress:
+def _waiting(outage: Outage) -> Waiting:
+    since, until = (datetime.fromtimestamp(int(at), UTC) for at in (outage.since, outage.until))
+    return Waiting.model_validate({"for": outage.reason, "since": since, "until": until})
+
+
+def _progress(emulation: Emulation, *, is_waiting: bool) -> Progress:
     elapsed_s = emulation.elapsed_s
-    request = emulation.request
-    if emulation.state is State.COMPLETED:
-        share = 1.0
-    else:
-        by_time = elapsed_s / request.timeout if request.timeout else 0.0
-        by_records = emulation.records / request.max_records if request.max_records else 0.0
-        share = min(max(by_time, by_records), 1.0)
     return Progress(
         records=emulation.records,
         bytes=emulation.bytes,
         elapsed_s=round(elapsed_s, 3),
         records_per_s=round(emulation.records / elapsed_s, 1) if elapsed_s else 0.0,
-        percent=round(100 * share, 1),
+        percent=round(100 * _share(emulation, is_waiting=is_waiting), 1),
     )
+
+
+def _share(emulation: Emulation, *, is_waiting: bool) -> float:
+    """Return which part of an emulation is done, from 0 to 1.
+
+    Time counts while it goes on. Once it is over, stands still, or the emulation has ended before its end, what is
+    written counts.
+    """
+    request = emulation.request
+    if emulation.state is State.COMPLETED:
+        return 1.0
+    by_time = min(emulation.elapsed_s / request.timeout, 1.0) if request.timeout else 0.0
+    by_rate = None if request.rate is None else int(request.rate * request.timeout)
+    planned = min((each for each in (by_rate, request.max_records) if each is not None), default=0)
+    by_records = min(emulation.records / planned, 1.0) if planned else None
+    if emulation.state is State.PROCESSING and not is_waiting and by_time < 1:
+        return max(by_time, by_records or 0.0)
+    if by_records is not None:
+        return by_records
+    return by_time if emulation.records else 0.0
 
 
 def manifest(emulation: Emulation, objects: list[ObjectWritten], partitions: list[PartitionWritten]) -> Manifest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from data_emulator.engine.outage import Outage
 from data_emulator.engine.plan import Plan
 from data_emulator.engine.run import Outcome
 from data_emulator.sinks.base import Written
@@ -52,10 +53,11 @@ class Report:
     """How far an emulation is, and at its end how it ended.
 
     :param elapsed_s: how long it has been emulating.
-    :param records: accepted so far, acknowledged or not.
+    :param records: accepted so far, acknowledged or not; during an outage those that are acknowledged.
     :param bytes: the same in bytes.
     :param written: objects acknowledged since the last report; partitions as they are, if they have changed since.
     :param outcome: `None` while it runs.
+    :param outage: what it waits for, if it does.
     """
 
     emulation_id: str
@@ -64,6 +66,7 @@ class Report:
     bytes: int
     written: Written
     outcome: Outcome | None
+    outage: Outage | None = None
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from data_emulator.engine.outage import Outage, one_line
 from data_emulator.engine.plan import BLOCK_RECORDS, Plan
 from data_emulator.engine.source import RecordSource
 from data_emulator.engine.stopwatch import Stopwatch
@@ -60,9 +62,17 @@ class Run:
         self._on_turn = on_turn
         self._stop = asyncio.Event()
         self._stop_as: Outcome | None = None
-        self._acknowledged = -1
-        self._away_since: float | None = None
+        self.acknowledged = (plan.checkpoint.records, plan.checkpoint.bytes)
+        """Records and bytes that were final when the sink failed last."""
+        self._outage: Outage | None = None
+        self._gives_up_at = 0.0
+        self._back_beyond_bytes: float = math.inf
         self._failures = 0
+
+    @property
+    def outage(self) -> Outage | None:
+        """What it waits for; `None` when its sink is not away, or has acknowledged something again."""
+        return self._outage if self._outage and self.sink.acknowledged_bytes <= self._back_beyond_bytes else None
 
     def stop(self, outcome: Outcome | None) -> None:
         """End soon, keeping what has been written.
@@ -87,7 +97,7 @@ class Run:
                 interrupted = True
                 if not await self._sink_is_back(error):
                     await self.sink.roll_back()
-                    return self._stop_as if self._stop.is_set() else Outcome(State.FAILED, str(error))
+                    return self._stop_as if self._stop.is_set() else Outcome(State.FAILED, self._failure(error))
             except Exception:
                 with suppress(SinkError):  # a defect of the domain's: what was accepted before it is kept
                     await self.sink.finish()
@@ -150,16 +160,31 @@ class Run:
         self.clock.pause()
         if error.permanent:
             return False
-        was_at = self._acknowledged
-        self._acknowledged = await self.sink.roll_back()
-        now = time.monotonic()
-        if self._away_since is None or self._acknowledged > was_at:
-            self._away_since, self._failures = now, 0
-        if now - self._away_since > self._outage_s:
+        was_at, _ = self.acknowledged
+        self._note_outage(error, is_new=self._outage is None)
+        self._back_beyond_bytes = math.inf  # what arrives during the roll-back does not show that it is back
+        records = await self.sink.roll_back()
+        self.acknowledged = (records, self.sink.accepted_bytes)
+        self._back_beyond_bytes = self.sink.acknowledged_bytes
+        if records > was_at:
+            self._note_outage(error, is_new=True)
+        if time.monotonic() > self._gives_up_at:
             return False
-        self._source.seek(self._acknowledged)
+        self._source.seek(records)
         pause_s = min(_FIRST_RETRY_S * 2**self._failures, _LONGEST_RETRY_S) * random.uniform(0.5, 1.0)
         self._failures += 1
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), pause_s)
         return not self._stop.is_set()
+
+    def _note_outage(self, error: SinkError, *, is_new: bool) -> None:
+        now = time.time()
+        if is_new or self._outage is None:
+            self._gives_up_at, self._failures = time.monotonic() + self._outage_s, 0
+            self._outage = Outage(one_line(str(error)), now, now + self._outage_s)
+        else:
+            self._outage = replace(self._outage, reason=one_line(str(error)))
+
+    def _failure(self, error: SinkError) -> str:
+        """Return the error of a run that its sink ends."""
+        return str(error) if error.permanent or self._outage is None else self._outage.given_up(time.time())

@@ -201,7 +201,6 @@ def _defect(error: Exception) -> Outcome:
 def _report(emulation_id: str, run: Run | None, outcome: Outcome | None) -> Report:
     if run is None:
         return Report(emulation_id, 0.0, 0, 0, Written(), outcome)
-    sink = run.sink
-    return Report(
-        emulation_id, run.clock.elapsed_s, sink.accepted_records, sink.accepted_bytes, sink.take_written(), outcome
-    )
+    outage = None if outcome else run.outage
+    records, size = run.acknowledged if outage else (run.sink.accepted_records, run.sink.accepted_bytes)
+    return Report(emulation_id, run.clock.elapsed_s, records, size, run.sink.take_written(), outcome, outage)

@@ -78,6 +78,11 @@ class Sink(ABC):
     """Records of the emulation that were handed to `write` and not rolled back, acknowledged or not."""
     accepted_bytes: int = 0
 
+    @property
+    @abstractmethod
+    def acknowledged_bytes(self) -> int:
+        """Bytes that the target has acknowledged, final or not: when they grow after a failure, it is back."""
+
     @abstractmethod
     async def write(self, records: Records) -> None:
         """Accept records; wait while too many of them are unacknowledged.

@@ -41,8 +41,15 @@ class KafkaSink(Sink):
         self._error: SinkError | None = None
         self._settled = asyncio.Event()
         self._settled.set()
+        self._in_doubt: SinkError | None = None
+        self._settled_or_in_doubt = asyncio.Event()
         self.accepted_records = checkpoint.records
         self.accepted_bytes = checkpoint.bytes
+
+    @property
+    def acknowledged_bytes(self) -> int:
+        """Bytes that are final."""
+        return sum(each.bytes for each in self._final.values())
 
     async def write(self, records: Records) -> None:
         """Hand records to the producer, those of a partition in order."""
@@ -62,6 +69,7 @@ class KafkaSink(Sink):
     async def _produce(self, partition: int, values: list[bytes], keys: list[str]) -> None:
         pending = self._pending.setdefault(partition, _Pending())
         self._settled.clear()
+        self._settled_or_in_doubt.clear()
         self._writer.joined(self)
         await self._writer.produce(self.topic, partition, values, keys, self._delivered)
         size = sum(map(len, values))
@@ -73,7 +81,7 @@ class KafkaSink(Sink):
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         """Take the broker's answer for a message. Called from whichever thread polls the producer."""
         if error is not None:
-            self._error = self._error or SinkError(f"Kafka topic {self.topic}: {error.str()}")
+            self._error = self._error or SinkError(f"{self._writer.address}, topic {self.topic}: {error.str()}")
             return
         partition, offset = message.partition(), message.offset()
         if partition is not None and offset is not None and partition in self._pending:
@@ -87,7 +95,9 @@ class KafkaSink(Sink):
         """Wait until all is final, and can be read."""
         if not self._settled.is_set():
             self._writer.commit_soon()
-            await self._settled.wait()
+            await self._settled_or_in_doubt.wait()
+        if self._in_doubt:
+            raise self._in_doubt
         self._raise_if_failed()
         ends = {each.partition: each.next_offset for each in self._final.values()}
         await self._writer.wait_until_visible(self.topic, ends)
@@ -99,7 +109,7 @@ class KafkaSink(Sink):
             await self._settled.wait()
         self._error = None
         self.accepted_records = sum(each.records for each in self._final.values())
-        self.accepted_bytes = sum(each.bytes for each in self._final.values())
+        self.accepted_bytes = self.acknowledged_bytes
         return self.accepted_records
 
     def take_written(self) -> Written:
@@ -131,6 +141,11 @@ class KafkaSink(Sink):
                 return partition, pending.first_offset
         return None
 
+    def doubt(self, error: SinkError) -> None:
+        """Note that nobody knows, until it is settled, whether what is pending has become final."""
+        self._in_doubt = error
+        self._settled_or_in_doubt.set()
+
     def settle(self, error: SinkError | None) -> None:
         """Make what is pending final, or forget it because of an error."""
         if error is None:
@@ -138,4 +153,6 @@ class KafkaSink(Sink):
         else:
             self._error = self._error or error
         self._pending = {}
+        self._in_doubt = None
         self._settled.set()
+        self._settled_or_in_doubt.set()

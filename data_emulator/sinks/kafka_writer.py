@@ -94,6 +94,8 @@ class KafkaWriter:
     def __init__(
         self, settings: Settings, transactional_id: str | None, prepare: Prepare, on_final: Callable[[], None]
     ) -> None:
+        self.address = f"Kafka at {settings.kafka_bootstrap_servers}"
+        """The broker as errors name it."""
         self._settings = settings
         self._transactional_id = transactional_id
         self._prepare = prepare
@@ -180,10 +182,10 @@ class KafkaWriter:
                 except BufferError:
                     queued = 0
                 except KafkaException as error:
-                    raise SinkError(f"Kafka topic {topic}: {error.args[0].str()}") from None
+                    raise SinkError(f"{self.address}, topic {topic}: {error.args[0].str()}") from None
                 batch = batch[queued:]
                 if batch and (refused := batch[0].pop("_error", None)) is not None and not _is_full(refused):
-                    raise SinkError(f"Kafka topic {topic}: {refused}")
+                    raise SinkError(f"{self.address}, topic {topic}: {refused}")
                 self._connected.poll(0)
                 await asyncio.sleep(_FULL_PAUSE_S if batch else 0)
 
@@ -200,9 +202,11 @@ class KafkaWriter:
                 if await asyncio.to_thread(is_visible, self._admin, topic, next_offsets, _CALL_TIMEOUT_S):
                     return
             except KafkaException as error:
-                raise SinkError(f"Kafka topic {topic}: {error.args[0].str()}") from None
+                raise SinkError(f"{self.address}, topic {topic}: {error.args[0].str()}") from None
             await asyncio.sleep(_VISIBLE_PAUSE_S)
-        raise SinkError(f"Kafka topic {topic}: committed records stay hidden: another transaction has been left open")
+        raise SinkError(
+            f"{self.address}, topic {topic}: committed records stay hidden: another transaction has been left open"
+        )
 
     @cached_property
     def _admin(self) -> AdminClient:
@@ -218,9 +222,9 @@ class KafkaWriter:
             try:
                 metadata = await asyncio.to_thread(self._connected.list_topics, topic, timeout=_CALL_TIMEOUT_S)
             except KafkaException as error:
-                raise SinkError(f"Kafka topic {topic}: {error.args[0].str()}") from None
+                raise SinkError(f"{self.address}, topic {topic}: {error.args[0].str()}") from None
             if not metadata.topics[topic].partitions:
-                raise SinkError(f"Kafka topic {topic}: {metadata.topics[topic].error}")
+                raise SinkError(f"{self.address}, topic {topic}: {metadata.topics[topic].error}")
             self._partition_counts[topic] = len(metadata.topics[topic].partitions)
         return self._partition_counts[topic]
 
@@ -261,7 +265,7 @@ class KafkaWriter:
                 await self._prepare(prepared)
                 await self._call("commit_transaction")
         except (KafkaException, SinkError) as error:
-            reason = error if isinstance(error, SinkError) else SinkError(f"Kafka: {error.args[0].str()}")
+            reason = error if isinstance(error, SinkError) else SinkError(f"{self.address}: {error.args[0].str()}")
             await self._recover(members, reason, prepared)
         else:
             self._settle(members, None)
@@ -274,12 +278,14 @@ class KafkaWriter:
         deadline = time.monotonic() + self._settings.sink_timeout_s
         while (left := await asyncio.to_thread(self._connected.flush, 0.5)) and not self._abort:
             if time.monotonic() > deadline:
-                raise SinkError(f"Kafka: {left} messages were not acknowledged in {self._settings.sink_timeout_s:g} s")
-        if self._abort:
-            raise SinkError("Kafka: given up before it was final")
+                raise SinkError(
+                    f"{self.address}: {left} messages were not acknowledged in {self._settings.sink_timeout_s:g} s"
+                )
         for member in members:
             if member.failure:
                 raise member.failure
+        if self._abort:
+            raise SinkError(f"{self.address}: given up before it was final")
 
     def _settle(self, members: set[KafkaSink], error: SinkError | None) -> None:
         self._in_transaction = self._abort = False
@@ -293,6 +299,9 @@ class KafkaWriter:
         if prepared is None:
             # It will never be committed, so its emulations need not wait until the broker is back to be told.
             self._settle(members, reason)
+        else:
+            for member in members:
+                member.doubt(reason)
         try:
             if self._transactional_id:
                 await self._call("abort_transaction")
@@ -332,7 +341,7 @@ class KafkaWriter:
                 if self._transactional_id:
                     await asyncio.to_thread(producer.init_transactions, _CALL_TIMEOUT_S)
             except KafkaException as error:
-                self._set_broken(SinkError(f"Kafka: {error.args[0].str()}"))
+                self._set_broken(SinkError(f"{self.address}: {error.args[0].str()}"))
                 log.warning("kafka producer not ready", error=error.args[0].str())
                 await asyncio.sleep(_RETRY_PAUSE_S)
             else:

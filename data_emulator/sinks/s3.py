@@ -20,6 +20,7 @@ from data_emulator.formats.objects import Layout, ObjectEncoder
 from data_emulator.settings import Settings
 from data_emulator.sinks.base import ObjectWritten, Records, Sink, Target, Written
 from data_emulator.sinks.configured import s3_configuration
+from data_emulator.sinks.s3_reason import reason
 
 PART_BYTES: Final = 8 * 2**20
 """An object smaller than this is put whole; a larger one goes up in parts of this size."""
@@ -62,11 +63,6 @@ def open_bucket(settings: Settings, bucket: str, timeout: timedelta) -> S3Store:
 def write_timeout(settings: Settings) -> timedelta:
     """Return how long one write may take, its retries included."""
     return timedelta(seconds=settings.sink_timeout_s)
-
-
-def reason(error: Exception) -> str:
-    """Return the first line of an obstore error: the rest is a dump of its Rust source."""
-    return str(error).split("\n\nDebug source", 1)[0].strip()
 
 
 class S3Target(Target):
@@ -143,6 +139,11 @@ class _Upload:
         """How much memory it may take until it has arrived."""
         return min(self.bytes, (1 + CONCURRENT_PARTS) * PART_BYTES)
 
+    @property
+    def acknowledged_bytes(self) -> int:
+        """How much of it the store has taken at least: what is neither collected for a part nor on its way in one."""
+        return 0 if self._writer is None else max(0, self.bytes - (2 + CONCURRENT_PARTS) * PART_BYTES)
+
     def end(self) -> None:
         """Take no more records."""
         self._add(self.encoder.close())
@@ -186,6 +187,12 @@ class S3Sink(Sink):
         self._written_records = self.accepted_records = checkpoint.records
         self._written_bytes = self.accepted_bytes = checkpoint.bytes
         self._may_have_strays = checkpoint.elapsed_s > 0
+
+    @property
+    def acknowledged_bytes(self) -> int:
+        """Bytes of whole objects and of parts that the store has acknowledged."""
+        arrived = sum(each.bytes for each in self._arrived.values())
+        return self._written_bytes + arrived + (self._open.acknowledged_bytes if self._open else 0)
 
     async def write(self, records: Records) -> None:
         """Accept records, in the order in which they will stand in the objects."""

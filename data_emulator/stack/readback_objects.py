@@ -13,7 +13,8 @@ from obstore.store import S3Store
 
 from data_emulator.formats.catalog import FORMATS
 from data_emulator.settings import Settings
-from data_emulator.sinks.s3 import open_bucket, reason
+from data_emulator.sinks.s3 import open_bucket
+from data_emulator.sinks.s3_reason import reason
 from data_emulator.stack.decoding import DamagedError, object_ids
 from data_emulator.stack.readback import Counted, ReadBackError
 from data_emulator.wire import Manifest, ManifestObject

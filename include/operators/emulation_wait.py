@@ -216,11 +216,11 @@ class EmulationWaitOperator(EmulationOperator):
                 log.answered(status)
                 ends.saw(status.state)
                 if (remaining_s := ends.remaining_s()) <= 0:
-                    return self._give_up(context, emulation_id, log.state)
+                    return self._give_up(context, emulation_id, log.state, log.in_the_way)
                 with self.interruptible():
                     time.sleep(min(poll_interval_s, remaining_s))
         except AirflowTaskTimeout:  # Airflow's own execution_timeout came first
-            return self._give_up(context, emulation_id, log.state)
+            return self._give_up(context, emulation_id, log.state, log.in_the_way)
 
     def _conclude(self, context: Context, status: EmulationStatus) -> Any:
         """Return the result of a completed emulation, or raise the error for any other end."""
@@ -232,8 +232,9 @@ class EmulationWaitOperator(EmulationOperator):
             self.log.info("Emulation %s completed%s", name, f": {status.progress}" if status.progress else "")
             self._leave_receipt(context, status)
             return self.result(self.receipt, status.emulation_id)
-        self.log.debug("The service's reason in full: %s", status.error)
         reason = f": {first_sentence(status.error)}" if status.error else ""
+        if status.error and status.error not in reason:
+            self.log.info("The service's reason in full: %s", status.error)
         if status.state is EmulationState.FAILED:
             reason = reason or ": the service gave no reason"
             raise self.ended_badly(context, EmulationFailedError(f"Emulation {name} failed{reason}"))

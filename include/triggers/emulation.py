@@ -127,7 +127,7 @@ class EmulationTrigger(BaseTrigger):
                     else:
                         log.answered(heard)
                         ends.saw(heard.state)
-        return self._payload("deadline", state=log.state, last_error=log.last_error, ended_at=time.time())
+        return self._payload("deadline", state=log.state, last_error=log.in_the_way, ended_at=time.time())
 
     def _refused(self, error: DataEmulatorRequestError | DataEmulatorConfigError) -> dict[str, Any]:
         if isinstance(error, DataEmulatorRequestError):

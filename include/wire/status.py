@@ -53,6 +53,26 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """That an emulation waits, since what it writes to is away.
+
+    :param reason: what is away, and why
+    :param since: since when, in ISO 8601; None when the service does not tell
+    :param until: when the service gives the emulation up, likewise
+    """
+
+    reason: str
+    since: str | None = None
+    until: str | None = None
+
+    def __str__(self) -> str:
+        since = f"since {self.since}" if self.since else ""
+        until = f"the service gives up at {self.until}" if self.until else ""
+        when = "; ".join(each for each in (since, until) if each)
+        return f"{self.reason} ({when})" if when else self.reason
+
+
+@dataclass(frozen=True)
 class EmulationStatus:
     """The status of one emulation.
 
@@ -61,6 +81,7 @@ class EmulationStatus:
     :param threads: state by thread number, empty when the service does not tell
     :param error: why it failed, None otherwise
     :param progress: None when the service does not tell
+    :param waiting: what it waits for, None if for nothing, or when the service does not tell
     :param waited: whether the service held the request until something happened (``Preference-Applied``)
     :param domain: what is emulated; None when the service does not tell, and so are the following
     :param sink: ``s3`` or ``kafka``
@@ -78,6 +99,7 @@ class EmulationStatus:
     sink: str | None = None
     place: str | None = None
     manifest: str | None = None
+    waiting: Waiting | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON-ready form, for a trigger's event."""
@@ -86,12 +108,13 @@ class EmulationStatus:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> EmulationStatus:
         """The inverse of :meth:`as_dict`."""
-        progress = data["progress"]
+        progress, waiting = data["progress"], data.get("waiting")
         return cls(
             **{
                 **data,
                 "state": EmulationState(data["state"]),
                 "progress": None if progress is None else Progress(**progress),
+                "waiting": None if waiting is None else Waiting(**waiting),
             }
         )
 
@@ -230,12 +253,19 @@ def _status(emulation_id: str, body: Mapping[str, Any], waited: bool) -> Emulati
         sink={"minio": "s3", "kafka": "kafka"}.get(str(body.get("emulator_sync"))),
         place=_text(body, "place"),
         manifest=_text(body, "manifest"),
+        waiting=_parse_waiting(body.get("waiting")),
     )
 
 
 def _text(body: Mapping[str, Any], name: str) -> str | None:
     value = body.get(name)
     return value if isinstance(value, str) and value else None
+
+
+def _parse_waiting(value: Any) -> Waiting | None:
+    if not isinstance(value, Mapping) or (reason := _text(value, "for")) is None:
+        return None
+    return Waiting(" ".join(reason.split()), _text(value, "since"), _text(value, "until"))
 
 
 def _parse_progress(value: Any) -> Progress | None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from include import wait_log
 from include.wait_log import WaitLog
-from include.wire.status import EmulationState, EmulationStatus
+from include.wire.status import EmulationState, EmulationStatus, Waiting
 
 
 class Log:
@@ -61,3 +62,35 @@ def test_an_outage_is_told_once_and_so_is_its_end() -> None:
         "The Data Emulator Service answers again",
     ]
     assert wait.last_error is None
+
+
+def test_what_an_emulation_waits_for_is_told_once_and_so_is_its_end() -> None:
+    log = Log()
+    wait = WaitLog(log, "payments (e1)")
+    away = Waiting("S3 object e1/part-0: no answer", "2026-01-31T12:00:00Z", "2026-01-31T12:05:00Z")
+    refused = replace(away, reason="S3 object e1/part-0: 500")  # the same outage, in other words
+    for waiting in (None, away, away, refused, away):
+        wait.answered(replace(PROCESSING, waiting=waiting))
+    held_up = (
+        "S3 object e1/part-0: no answer (since 2026-01-31T12:00:00Z; the service gives up at 2026-01-31T12:05:00Z)"
+    )
+    assert wait.in_the_way == held_up
+    for _ in range(2):
+        wait.answered(PROCESSING)
+    assert log.lines == [
+        "Emulation payments (e1) is processing",
+        f"Emulation payments (e1) is held up: {held_up}",
+        "Emulation payments (e1) goes on: what it writes to is back",
+    ]
+    assert wait.in_the_way is None
+
+
+def test_a_second_outage_is_told_too() -> None:
+    log = Log()
+    wait = WaitLog(log, "e1")
+    for since in ("2026-01-31T12:00:00Z", "2026-01-31T12:07:00Z"):
+        wait.answered(replace(PROCESSING, waiting=Waiting("gone", since)))
+    assert log.lines[1:] == [
+        "Emulation e1 is held up: gone (since 2026-01-31T12:00:00Z)",
+        "Emulation e1 is held up: gone (since 2026-01-31T12:07:00Z)",
+    ]

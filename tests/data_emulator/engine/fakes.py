@@ -59,6 +59,10 @@ class FakeSink(Sink):
         self._acknowledged = 0
         self._written = Written()
 
+    @property
+    def acknowledged_bytes(self) -> int:
+        return sum(map(len, self.values[: self._acknowledged]))
+
     async def write(self, records: Records) -> None:
         self.writes += 1
         if self._fails_at is not None and self.accepted_records + len(records) > self._fails_at:

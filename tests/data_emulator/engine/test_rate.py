@@ -40,7 +40,9 @@ class Clock(selectors.DefaultSelector):
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     virtual = Clock()
     for module in (run_module, stopwatch):
-        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: virtual.now_s))
+        monkeypatch.setattr(
+            module, "time", SimpleNamespace(monotonic=lambda: virtual.now_s, time=lambda: virtual.now_s)
+        )
     yield virtual
     virtual.close()
 

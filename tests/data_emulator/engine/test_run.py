@@ -1,13 +1,16 @@
 """A run: as many records as are due, and the truth about how it ended."""
 
 import asyncio
+import re
 import time
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 
 from data_emulator.engine import run as run_module
-from data_emulator.engine.plan import Checkpoint, Plan
+from data_emulator.engine.outage import Outage
+from data_emulator.engine.plan import BLOCK_RECORDS, Checkpoint, Plan
 from data_emulator.engine.run import Outcome, Run
 from data_emulator.engine.source import RecordSource
 from data_emulator.errors import SinkError
@@ -21,6 +24,13 @@ LONG_S = 600
 
 def run(the_plan: Plan, sink: FakeSink, outage_s: float = 0.0) -> Run:
     return Run(the_plan, RecordSource(the_plan), sink, outage_s)
+
+
+def assert_failed(outcome: Outcome | None, reason: str) -> None:
+    """Assert that a run failed for a reason, after it had waited for its sink."""
+    assert outcome is not None
+    assert outcome.state is State.FAILED
+    assert str(outcome.error).startswith(f"{reason}. That has been so since 20")
 
 
 async def test_the_rate_and_the_duration_give_the_number_of_records(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,14 +93,15 @@ async def test_stop_ends_a_run_as_told_and_finishes_its_sink(rate: float | None)
 
 async def test_a_write_that_fails_fails_the_run_with_its_reason() -> None:
     sink = FakeSink(fails_at=100, finish_error="a later error")
-    assert await run(plan(duration_s=LONG_S), sink).to_end() == Outcome(State.FAILED, "the disk is full")
+    outcome = await run(plan(duration_s=LONG_S), sink).to_end()
+    assert_failed(outcome, "the disk is full")
     assert sink.values == []  # nothing was acknowledged
     assert sink.accepted_records == 0
 
 
 async def test_a_last_write_that_fails_fails_the_run_with_its_reason() -> None:
     sink = FakeSink(finish_error="the last part was refused")
-    assert await run(plan(max_records=10), sink).to_end() == Outcome(State.FAILED, "the last part was refused")
+    assert_failed(await run(plan(max_records=10), sink).to_end(), "the last part was refused")
 
 
 async def test_a_stop_prevails_over_a_failure_and_what_failed_is_forgotten() -> None:
@@ -121,9 +132,14 @@ async def test_a_last_write_that_fails_once_is_made_again() -> None:
 async def test_a_sink_that_is_away_for_too_long_fails_the_run() -> None:
     sink = FakeSink(fails_at=100)
     started = time.monotonic()
-    assert await run(plan(duration_s=LONG_S), sink, outage_s=1.0).to_end() == Outcome(State.FAILED, "the disk is full")
+    outcome = await run(plan(duration_s=LONG_S), sink, outage_s=1.0).to_end()
     assert time.monotonic() - started >= 1.0
     assert sink.failed > 2
+    assert_failed(outcome, "the disk is full")
+    assert outcome is not None
+    told = re.search(r"since \S+Z: the service gave up after (\d+) s \(.*_SINK_OUTAGE_S is 1\)$", str(outcome.error))
+    assert told is not None, outcome.error
+    assert int(told[1]) >= 1
 
 
 async def test_a_failure_that_stays_is_not_tried_again() -> None:
@@ -131,6 +147,52 @@ async def test_a_failure_that_stays_is_not_tried_again() -> None:
     outcome = await run(plan(duration_s=LONG_S), sink, outage_s=LONG_S).to_end()
     assert outcome == Outcome(State.FAILED, "the disk is full")
     assert sink.failed == 1
+
+
+async def test_a_sink_that_is_away_is_an_outage_until_it_acknowledges_something() -> None:
+    class Watched(FakeSink):
+        """Fails twice; then it acknowledges every write."""
+
+        outages: ClassVar[list[Outage | None]] = []
+
+        async def write(self, records: Records) -> None:
+            self.outages.append(running.outage)
+            await super().write(records)
+            await self.finish()
+
+    sink = Watched(fails_at=1500, failures=2)
+    the_plan = plan(duration_s=LONG_S, rate=None, max_records=20_000)
+    running = run(the_plan, sink, outage_s=LONG_S)
+    before = time.time()
+    assert await running.to_end() == Outcome(State.COMPLETED)
+    healthy, first, second, *rest = sink.outages
+    assert healthy is None
+    assert first is not None
+    assert first == second  # it is one outage, however often the sink is tried
+    assert first.reason == "the disk is full"
+    assert before <= first.since <= time.time()
+    assert first.until == first.since + LONG_S
+    assert rest
+    assert not any(rest)
+    assert running.outage is None
+
+
+async def test_during_an_outage_only_what_is_acknowledged_counts() -> None:
+    class Watched(FakeSink):
+        async def write(self, records: Records) -> None:
+            await super().write(records)
+            if self.writes == 1:
+                await self.finish()
+            elif running.outage:
+                seen.append(running.acknowledged)
+
+    seen: list[tuple[int, int]] = []
+    the_plan = plan(duration_s=LONG_S, rate=None, max_records=20_000)
+    sink = Watched(fails_at=10_000, failures=2)
+    running = run(the_plan, sink, outage_s=LONG_S)
+    assert await running.to_end() == Outcome(State.COMPLETED)
+    assert {records for records, _ in seen} == {BLOCK_RECORDS}
+    assert {size for _, size in seen} == {sum(map(len, sink.values[:BLOCK_RECORDS]))}
 
 
 async def test_time_in_which_the_sink_is_away_does_not_count() -> None:

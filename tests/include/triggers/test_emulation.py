@@ -114,6 +114,27 @@ async def test_it_outlasts_a_service_that_is_not_there(connect: Any) -> None:
     assert "refuses connections" in payload["last_error"]
 
 
+async def test_it_says_what_the_emulation_waits_for_and_that_it_is_over(
+    connect: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    away = {"for": "S3 object e1/part-0: gone", "since": "2026-01-31T12:00:00Z", "until": "2026-01-31T12:05:00Z"}
+    held_up = status("processing", waiting=away)
+    async with fake_service(held_up, held_up, status("processing"), status("completed")) as service:
+        connect(service.url)
+        assert state_of(await fire(make_trigger())) is EmulationState.COMPLETED
+    log = capfd.readouterr().out
+    text = "S3 object e1/part-0: gone (since 2026-01-31T12:00:00Z; the service gives up at 2026-01-31T12:05:00Z)"
+    assert log.count(f"Emulation e1 is held up: {text}") == 1
+    assert log.count("Emulation e1 goes on") == 1
+
+
+async def test_what_the_emulation_waits_for_is_told_at_the_deadline(connect: Any) -> None:
+    async with fake_service(status("processing", waiting={"for": "S3 object e1/part-0: gone"})) as service:
+        connect(service.url)
+        payload = await fire(make_trigger(SOON_S))
+    assert (payload["state"], payload["last_error"]) == ("processing", "S3 object e1/part-0: gone")
+
+
 async def test_it_gives_up_at_the_deadline(connect: Any) -> None:
     async with fake_service(status("processing")) as service:
         connect(service.url)

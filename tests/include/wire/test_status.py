@@ -8,7 +8,7 @@ import pytest
 from include.exceptions import DataEmulatorAnswerError
 from include.wire.answer import Answer
 from include.wire.call import status_call
-from include.wire.status import EmulationState, EmulationStatus, Progress, parse_emulation_id, parse_status
+from include.wire.status import EmulationState, EmulationStatus, Progress, Waiting, parse_emulation_id, parse_status
 
 
 def status(body: Any, **headers: str) -> EmulationStatus:
@@ -68,11 +68,26 @@ def test_progress_is_read_where_it_is_told() -> None:
     assert status({"status": "processing", "progress": "half"}).progress is None
 
 
+def test_what_it_waits_for_is_read_where_it_is_told() -> None:
+    waiting = {"for": "S3 object e1/part-0:\n no answer", "since": "2026-01-31T12:00:00Z", "until": None}
+    read = status({"status": "processing", "waiting": waiting}).waiting
+    assert read == Waiting("S3 object e1/part-0: no answer", "2026-01-31T12:00:00Z", None)
+    assert status({"status": "processing"}).waiting is None
+    for other in (None, "a store", {}, {"for": ""}, {"for": 5}):
+        assert status({"status": "processing", "waiting": other}).waiting is None
+
+
 def test_waited_tells_whether_the_service_held_its_answer() -> None:
     assert status({"status": "processing"}, **{"Preference-Applied": "wait=30"}).waited
     assert not status({"status": "processing"}).waited
 
 
 def test_a_status_survives_a_triggers_event() -> None:
-    seen = status({"status": {"global_status": "processing", "threads": {"0": "error"}}, "progress": {"records": 1}})
+    seen = status(
+        {
+            "status": {"global_status": "processing", "threads": {"0": "error"}},
+            "progress": {"records": 1},
+            "waiting": {"for": "it"},
+        }
+    )
     assert EmulationStatus.from_dict(json.loads(json.dumps(seen.as_dict()))) == seen

@@ -1,0 +1,51 @@
+"""Why an S3 store did not do what it was asked, in one line that a person understands."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+_REQUEST: Final = re.compile(
+    r"Error performing (?:\w+ request: Error performing )?[A-Z]+ (?P<url>\S+) in .*? +- (?P<outcome>.*)", re.DOTALL
+)
+_ANSWER: Final = re.compile(
+    r"Server returned non-2xx status code: (?P<status>\d{3}) (?P<phrase>[^:]*):?(?P<body>.*)", re.DOTALL
+)
+_CODE: Final = re.compile(r"<Code>([^<]+)</Code>")
+_MESSAGE: Final = re.compile(r"<Message>([^<]+)</Message>")
+_FULL_DISK: Final = {
+    "InternalError": "a full disk is a usual reason",
+    "InsufficientCapacity": "its disk is full",
+    "XMinioStorageFull": "its disk is full",
+    "507": "its disk is full",
+}
+"""What a store with a full disk answers, by code or status; most say no more than that something is wrong."""
+
+
+def reason(error: Exception) -> str:
+    """Return why a request failed: ``http://localhost:9000 answers 503 SlowDown (Reduce your request rate)``.
+
+    :param error: of obstore, whose text has the request, its retries and the store's whole answer
+    """
+    text = str(error).split("\n\nDebug source", 1)[0]  # behind it is a dump of its Rust source
+    request = _REQUEST.search(text)
+    if request is None:
+        return _line(text)
+    url = urlsplit(request["url"])
+    store = f"{url.scheme}://{url.netloc}"
+    answer = _ANSWER.match(request["outcome"])
+    if answer is None:
+        sent = request["outcome"].strip() == "HTTP error: error sending request"
+        return f"{store} does not answer" if sent else f"{store}: {_line(request['outcome'])}"
+    code, message = _CODE.search(answer["body"]), _MESSAGE.search(answer["body"])
+    name = code[1] if code else answer["phrase"].strip()
+    hint = _FULL_DISK.get(name) or _FULL_DISK.get(answer["status"])
+    told = message[1] if message else "" if code else answer["body"][:300]
+    if hint or not told.strip():  # with a hint, the store's own words say no more than its code
+        return f"{store} answers {answer['status']} {name}" + (f"; {hint}" if hint else "")
+    return f"{store} answers {answer['status']} {name} ({_line(told)})"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split()).rstrip(".")
