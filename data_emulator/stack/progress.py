@@ -14,7 +14,7 @@ from rich.text import Text
 
 from data_emulator.stack.airflow_api import AirflowApi
 from data_emulator.stack.console import Clock, console
-from data_emulator.wire import EmulationStatus, State
+from data_emulator.wire import EmulationStatus, State, Waiting
 
 START_TASK, WAIT_TASK = "emulate.start", "emulate.wait"
 _LINE_INTERVAL_S = 5.0
@@ -26,8 +26,8 @@ _STAGES = {State.QUEUED: "queued", State.PROCESSING: "generating"}
 class DomainProgress:
     """Where one domain is: its two tasks in Airflow, and its emulation in the service once there is one.
 
-    `start` and `wait` are Airflow's states of the tasks, `emulation` is the service's of the emulation, and `error` is
-    the service's reason for a failure.
+    `start` and `wait` are Airflow's states of the tasks, `emulation` is the service's of the emulation, `outage` is set
+    while the service waits for the store or the broker, and `error` is its reason for a failure.
     """
 
     domain: str
@@ -37,6 +37,7 @@ class DomainProgress:
     emulation: State | None = None
     records: int = 0
     percent: float = 0.0
+    outage: Waiting | None = None
     error: str | None = None
 
     @property
@@ -46,9 +47,19 @@ class DomainProgress:
             return "failed"
         if "up_for_retry" in (self.start, self.wait):
             return "trying again"
+        if self.outage is not None:
+            return "waiting"
         if self.emulation is not None:
             return _STAGES.get(self.emulation, str(self.emulation))
-        return "starting" if self.start in ("running", "success") else "waiting"
+        return "starting" if self.start in ("running", "success") else "not started"
+
+    @property
+    def note(self) -> str | None:
+        """What is wrong; of an outage, since when, and when it is given up."""
+        if self.outage is None:
+            return self.error
+        since, until = (f"{at.astimezone():%H:%M:%S}" for at in (self.outage.since, self.outage.until))
+        return f"{self.outage.reason} (since {since}, given up at {until})"
 
 
 def update(
@@ -84,6 +95,7 @@ def _update_emulation(domain: DomainProgress, service: httpx.Client) -> None:
         domain.emulation = status.status.global_status
         domain.records = status.progress.records
         domain.percent = status.progress.percent
+        domain.outage = status.waiting
         domain.error = status.error
 
 
@@ -118,15 +130,15 @@ class Display:
                 self._show_line(domain)
 
     def _show_line(self, domain: DomainProgress) -> None:
-        states = (domain.stage, domain.error)
+        states = (domain.stage, domain.note)
         said, said_at = self._said.get(domain.domain, (None, 0.0))
         now = time.monotonic()
         if states == said and (domain.emulation != State.PROCESSING or now < said_at + _LINE_INTERVAL_S):
             return
         self._said[domain.domain] = (states, now)
         records = f", {domain.records:,} records" if domain.emulation else ""
-        error = f": {domain.error}" if domain.error else ""
-        self._clock.say(f"{domain.domain}: {domain.stage}{records}{error}")
+        note = f": {domain.note}" if domain.note else ""
+        self._clock.say(f"{domain.domain}: {domain.stage}{records}{note}")
 
 
 def table(progress: Sequence[DomainProgress], clock: str) -> Group:
@@ -139,5 +151,9 @@ def table(progress: Sequence[DomainProgress], clock: str) -> Group:
     for domain in progress:
         figures = (f"{domain.records:,}", f"{domain.percent:.0f}%") if domain.emulation else ("", "")
         grid.add_row(domain.domain, domain.stage, *figures)
-    notes = [Text(f"{domain.domain}: {domain.error}", style="red") for domain in progress if domain.error]
+    notes = [
+        Text(f"{domain.domain}: {domain.note}", style="yellow" if domain.outage else "red")
+        for domain in progress
+        if domain.note
+    ]
     return Group(Text(clock), grid, *notes)

@@ -2,6 +2,7 @@
 
 import io
 import re
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -10,7 +11,7 @@ from rich.console import Console
 from data_emulator.stack.airflow_api import AirflowApi
 from data_emulator.stack.console import Clock
 from data_emulator.stack.progress import Display, DomainProgress, table, update
-from data_emulator.wire import State
+from data_emulator.wire import State, Waiting
 
 
 def answers(request: httpx.Request) -> httpx.Response:
@@ -63,9 +64,9 @@ def test_update_asks_airflow_for_the_tasks_and_the_service_for_the_emulations(mo
 @pytest.mark.parametrize(
     ("start", "wait", "emulation", "stage"),
     [
-        (None, None, None, "waiting"),
-        ("scheduled", None, None, "waiting"),
-        ("queued", None, None, "waiting"),
+        (None, None, None, "not started"),
+        ("scheduled", None, None, "not started"),
+        ("queued", None, None, "not started"),
         ("running", None, None, "starting"),
         ("success", None, None, "starting"),
         ("success", "queued", State.QUEUED, "queued"),
@@ -114,7 +115,7 @@ def test_without_a_terminal_lines_come_when_a_state_changes(capsys: pytest.Captu
     lines = capsys.readouterr().out.splitlines()
     assert all(re.match(r"\[ +0\.\d s\] transaction: ", line) for line in lines)
     assert [line.partition("transaction: ")[2] for line in lines] == [
-        "waiting",
+        "not started",
         "generating, 1,500 records",
         "generating, 1,600 records: Kafka is away",
         "completed, 1,600 records",
@@ -132,3 +133,21 @@ def test_on_a_terminal_the_table_fits_into_60_columns_and_what_is_wrong_is_below
     assert printed.startswith("[ 12.3 s]")
     for text in ("user-profile", "generating", "123,456,789", "100%", "trying again", "transaction: Kafka at"):
         assert text in printed
+
+
+def test_an_outage_is_told_with_its_times(capsys: pytest.CaptureFixture[str]) -> None:
+    since = datetime(2026, 11, 28, 3, 0, tzinfo=UTC)
+    outage = Waiting.model_validate(
+        {"for": "S3 at s3.test: refused", "since": since, "until": since + timedelta(minutes=5)}
+    )
+    domain = DomainProgress("transaction", "success", "deferred", "e", State.PROCESSING, 1500, outage=outage)
+    with Display(Clock()) as display:
+        display.show([domain])
+        display.show([domain])
+        domain.outage = None
+        display.show([domain])
+    times = [f"{at.astimezone():%H:%M:%S}" for at in (outage.since, outage.until)]
+    assert [line.partition("transaction: ")[2] for line in capsys.readouterr().out.splitlines()] == [
+        f"waiting, 1,500 records: S3 at s3.test: refused (since {times[0]}, given up at {times[1]})",
+        "generating, 1,500 records",
+    ]
