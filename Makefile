@@ -10,6 +10,8 @@ EXTRAS := airflow,bronze,service,embedded,dev
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade --custom-compile-command "make lock" setup.cfg
 # The oldest Airflow that must work, in an environment of its own: docs/compatibility.md.
 OLDEST := .venv-airflow-oldest
+# Stopping needs no installation: the standard library of any Python does.
+STOP := $(firstword $(wildcard $(BIN)/python) $(PYTHON)) -m data_emulator.stack.down
 
 # uv trusts the authorities that it brings along. With this it trusts the system's, a company's own among them; where the
 # system has none, it would not start with it.
@@ -24,7 +26,7 @@ QUIET_INTERRUPT := trap 'exit 0' INT;
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test test-kafka test-spark test-aws test-disturbances test-airflow-oldest \
+.PHONY: help install demo up down reset test test-kafka test-spark test-aws test-disturbances test-airflow-oldest \
 	test-unit bench-generate bench-kafka \
 	bench-s3 bench-concurrency bench-memory bench-kills bench-airflow check format lock clean
 
@@ -48,10 +50,14 @@ demo: $(INSTALLED) ## emulate for real, and show the data
 up: $(INSTALLED) ## start all servers, leave them running
 	@$(QUIET_INTERRUPT) $(BIN)/data-emulator stack up --airflow
 
-down: $(INSTALLED) ## stop them
-	@$(BIN)/data-emulator stack down
+down: ## stop them; the data stays
+	@$(STOP) down
+
+reset: ## stop them, and delete their data
+	@$(STOP) reset
 
 clean: ## remove .venv and all data
+	@$(STOP) stop-all
 	rm -rf $(VENV) $(OLDEST) .venv-aws .lab .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 ##@ Test

@@ -15,12 +15,12 @@ import psutil
 
 from benchmarks.servers import ConfiguredService
 from data_emulator.stack.airflow import Airflow
+from data_emulator.stack.folders import project_dir
 from data_emulator.stack.ports import PortReservation
 from data_emulator.stack.processes import Command, Supervisor
 from data_emulator.stack.seaweedfs import Credentials, SeaweedFS
 from data_emulator.stack.server import Server
 from data_emulator.stack.service import Service
-from data_emulator.stack.stack import project_dir
 
 BENCHMARK_DAGS = Path(__file__).parent / "airflow_dags"
 ALL_EMULATIONS_DAG = project_dir() / "dags" / "all_emulations_dag.py"

@@ -105,17 +105,25 @@ def demo() -> None:
 @stack.command()
 def up(airflow: Annotated[bool, typer.Option("--airflow", help="Airflow too.")] = False) -> None:
     """Start S3, Kafka and the service, print where they are, and leave them running."""
-    from data_emulator.stack import stack
+    from data_emulator.stack.up import up
 
-    raise typer.Exit(stack.up(airflow))
+    raise typer.Exit(up(airflow))
 
 
 @stack.command()
 def down() -> None:
     """Stop what `up` has started. The data stays, for the next `up`."""
-    from data_emulator.stack import stack
+    from data_emulator.stack.down import down
 
-    raise typer.Exit(stack.down())
+    raise typer.Exit(down())
+
+
+@stack.command()
+def reset() -> None:
+    """Stop what `up` has started, and delete its data and what failed demos left."""
+    from data_emulator.stack.down import reset
+
+    raise typer.Exit(reset())
 
 
 def _settings(given: dict[str, object]) -> Settings:

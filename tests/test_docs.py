@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 
 from data_emulator.domains import ENTRY_POINT_GROUP, all_domains
 from data_emulator.settings import Settings
-from data_emulator.stack import stack
+from data_emulator.stack import airflow_setup
 from data_emulator.stack.ports import PortReservation
 from data_emulator.stack.processes import Supervisor
 from data_emulator.stack.seaweedfs import SeaweedFS
@@ -269,9 +269,10 @@ class TestReadme:
 
     @pytest.mark.parametrize("page", ["README.md", "docs/airflow.md"])
     def test_the_pool_is_the_one_that_make_up_makes(self, page: str) -> None:
-        command = f'pools set --include-deferred {stack._POOL} {stack._POOL_SLOTS} "{stack._POOL_DESCRIPTION}"'
+        description = f'"{airflow_setup.POOL_DESCRIPTION}"'
+        command = f"pools set --include-deferred {airflow_setup.POOL} {airflow_setup.POOL_SLOTS} {description}"
         assert command in (ROOT / page).read_text()
-        assert stack._POOL == DEFAULT_POOL
+        assert airflow_setup.POOL == DEFAULT_POOL
 
     def test_entry_point_group_of_domains(self) -> None:
         assert f"\n{ENTRY_POINT_GROUP} =\n" in self.PAGE.read_text()

@@ -9,7 +9,7 @@ import configparser
 import secrets
 import sqlite3
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from io import StringIO
@@ -122,13 +122,18 @@ class Airflow:
         with closing(sqlite3.connect(self._database)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
 
-    def start(self) -> None:
+    def start(self, say: Callable[[str], None]) -> None:
         """Start the four processes on the migrated database, and return when all are healthy.
 
-        Raises the errors of `Supervisor.start`.
+        `say` is given a line about each that is. Raises the errors of `Supervisor.start`.
         """
+
+        def start(name: str, component: Component) -> None:
+            component.start()
+            say(f"Airflow's {name} is up")
+
         with ThreadPoolExecutor(max_workers=len(self.components)) as pool:
-            for started in [pool.submit(component.start) for component in self.components.values()]:
+            for started in [pool.submit(start, name, component) for name, component in self.components.items()]:
                 started.result()
 
     def command(self, *argv: str) -> Command:

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from data_emulator.stack.folders import lab_dir
 from data_emulator.stack.processes import StackError
-from data_emulator.stack.stack import lab_dir
 
 CACHE_DIR_VARIABLE = "DATA_EMULATOR_APACHE_KAFKA_CACHE_DIR"
 _POM_PATH = Path(__file__).with_name("apache_kafka_pom.xml")

@@ -10,16 +10,18 @@ from pathlib import Path
 import httpx
 
 from data_emulator.stack import bronze
+from data_emulator.stack.addresses import Addresses
 from data_emulator.stack.airflow_api import AirflowApi
 from data_emulator.stack.bronze import BronzeRun, wait_for_bronze
 from data_emulator.stack.console import Clock, console
 from data_emulator.stack.explanation import explain
+from data_emulator.stack.folders import lab_dir
 from data_emulator.stack.interrupts import Interrupted, interrupts_raise
 from data_emulator.stack.processes import StackError
 from data_emulator.stack.progress import Display, DomainProgress, update
 from data_emulator.stack.receipt import print_receipts, write_receipt
 from data_emulator.stack.showcase import show_next_steps, show_records
-from data_emulator.stack.stack import Addresses, Stack, lab_dir
+from data_emulator.stack.stack import Stack
 
 DAG_ID = "all_emulations_dag"
 VARIABLE = "emulation_domains"
@@ -49,7 +51,7 @@ def run() -> int:
     lab_dir().mkdir(parents=True, exist_ok=True)
     run_dir = Path(tempfile.mkdtemp(prefix="demo-", dir=lab_dir()))
     # Without schedules: an active DAG that is due would otherwise start a run of its own beside the demo's.
-    stack = Stack(run_dir, with_airflow=True, guarded=True, scheduled=False)
+    stack = Stack(run_dir, with_airflow=True, scheduled=False)
     failure: StackError | None = None
     with interrupts_raise():
         try:

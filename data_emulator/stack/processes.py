@@ -29,25 +29,27 @@ class StackError(Exception):
     """Something about the stack that its user can act on; the base of the errors of this package."""
 
 
-class ServerDiedError(StackError):
+class ServerStartError(StackError):
+    """A server could not be started. `reason` says why, in words that fit into a sentence."""
+
+    def __init__(self, name: str, reason: str, log_path: Path) -> None:
+        self.reason = reason
+        super().__init__(f"{name} {reason}. The end of its log, {log_path}:\n{read_tail(log_path)}")
+
+
+class ServerDiedError(ServerStartError):
     """A server ended while it was being started; `port_taken` tells whether another program has one of its ports."""
 
     def __init__(self, name: str, returncode: int, log_path: Path) -> None:
-        log_tail = read_tail(log_path)
-        self.port_taken = _PORT_TAKEN.search(log_tail) is not None
-        super().__init__(
-            f"{name} ended with exit status {returncode} while it was starting. The end of its log, {log_path}:\n"
-            f"{log_tail}"
-        )
+        self.port_taken = _PORT_TAKEN.search(read_tail(log_path)) is not None
+        super().__init__(name, f"ended with exit status {returncode} while it was starting", log_path)
 
 
-class ServerNotReadyError(StackError):
+class ServerNotReadyError(ServerStartError):
     """A server was started and runs, and was not ready in the time given to it."""
 
     def __init__(self, name: str, timeout_s: float, log_path: Path) -> None:
-        super().__init__(
-            f"{name} was not ready after {timeout_s:.0f} s. The end of its log, {log_path}:\n{read_tail(log_path)}"
-        )
+        super().__init__(name, f"was not ready after {timeout_s:.0f} s", log_path)
 
 
 class StoppedError(StackError):
@@ -221,14 +223,14 @@ class Supervisor:
             temporary.replace(self._state_path)
 
 
-def read_tail(path: Path) -> str:
-    """Return the last lines of the text file `path`, or a note that there are none."""
+def read_tail(path: Path, lines: int = _LOG_TAIL_LINES) -> str:
+    """Return the last `lines` of the text file `path`, or a note that there are none."""
     if not path.exists():
         return "(it logged nothing)"
     with path.open("rb") as log:
         log.seek(max(0, path.stat().st_size - _LOG_TAIL_BYTES))
-        lines = log.read().decode(errors="replace").splitlines()
-    return "\n".join(lines[-_LOG_TAIL_LINES:]) or "(it logged nothing)"
+        tail = log.read().decode(errors="replace").splitlines()
+    return "\n".join(tail[-lines:]) or "(it logged nothing)"
 
 
 def _reap(children: list[Child]) -> None:

@@ -91,6 +91,7 @@ class SeaweedFS(Server):
             name="seaweedfs",
             argv=(
                 str(weed_path()),
+                "-logtostderr",  # By default in files, too, in the system's temporary folder.
                 "mini",
                 f"-dir={self._data_dir}",
                 f"-ip={LOOPBACK}",

@@ -11,10 +11,8 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import psutil  # type: ignore[import-untyped]
+from data_emulator.stack import process_table
 
-# psutil derives a start time from the boot time, which moves a little when the clock is adjusted.
-_START_TIME_TOLERANCE_S = 2.0
 _POLL_INTERVAL_S = 0.05
 
 
@@ -22,28 +20,30 @@ _POLL_INTERVAL_S = 0.05
 class Session:
     """A session by its id, with what tells it from a later one that was given the same id.
 
-    `id` is the pid of the leader; `started_at` is when the leader started, in Unix seconds.
+    `id` is the pid of the leader; `started` is when the leader started, as `process_table.started` puts it.
     """
 
     id: int
-    started_at: float
+    started: str
 
     @classmethod
     def led_by(cls, pid: int) -> "Session":
-        """Return the session whose leader is the running, or not yet reaped, process `pid`."""
-        return cls(id=pid, started_at=psutil.Process(pid).create_time())
+        """Return the session whose leader is the running, or not yet reaped, process `pid`.
+
+        Raises ProcessLookupError when there is no such process.
+        """
+        started = process_table.started(pid)
+        if started is None:
+            raise ProcessLookupError(f"there is no process {pid}")
+        return cls(id=pid, started=started)
 
 
 def members(session: Session) -> list[int]:
     """Return the pids of what still runs in `session`; none when its id belongs to someone else by now."""
-    try:
-        leader_started_at = psutil.Process(session.id).create_time()
-    except psutil.Error:
-        pass  # The leader is gone. As long as any member lives, the system gives its id to no other process.
-    else:
-        if abs(leader_started_at - session.started_at) > _START_TIME_TOLERANCE_S:
-            return []
-    return [pid for pid in psutil.pids() if _session_id(pid) == session.id and _is_running(pid)]
+    # When the leader is gone: as long as any member lives, the system gives its id to no other process.
+    if process_table.started(session.id) not in (session.started, None):
+        return []
+    return [pid for pid in process_table.pids_in_session(session.id) if process_table.is_running(pid)]
 
 
 def end(sessions: Iterable[Session], *, grace_s: float) -> None:
@@ -91,17 +91,3 @@ def _signal(pids: list[int], signal_number: int) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal_number)
-
-
-def _session_id(pid: int) -> int | None:
-    try:
-        return os.getsid(pid)
-    except OSError:
-        return None
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False

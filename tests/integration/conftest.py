@@ -9,12 +9,14 @@ import pytest
 from pydantic import SecretStr
 
 from data_emulator.settings import Settings
+from data_emulator.stack.addresses import Addresses
 from data_emulator.stack.airflow_api import AirflowApi
+from data_emulator.stack.folders import project_dir
 from data_emulator.stack.ports import PortReservation
 from data_emulator.stack.processes import Supervisor
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.service import Service
-from data_emulator.stack.stack import Addresses, Stack, project_dir
+from data_emulator.stack.stack import Stack
 from data_emulator.stack.tansu import Tansu
 from tests.integration.bronze import BRONZE
 from tests.integration.disturbing import CONNECTION, Run, is_over, wait_until
@@ -96,9 +98,7 @@ def whole_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     Beside the project's DAGs it has those of tests/integration/dags.
     """
     project = project_with_test_dags(tmp_path_factory.mktemp("project"))
-    stack = Stack(
-        tmp_path_factory.mktemp("whole-stack"), with_airflow=True, guarded=True, scheduled=False, project=project
-    )
+    stack = Stack(tmp_path_factory.mktemp("whole-stack"), with_airflow=True, scheduled=False, project=project)
     try:
         stack.start(print)
         yield stack

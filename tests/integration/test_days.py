@@ -43,9 +43,7 @@ VARIABLE = json.dumps(
 def scheduled_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack whose DAGs run by their schedules once they are unpaused, as Airflow is set up by default."""
     project = project_with_test_dags(tmp_path_factory.mktemp("project"))
-    stack = Stack(
-        tmp_path_factory.mktemp("scheduled-stack"), with_airflow=True, guarded=True, scheduled=True, project=project
-    )
+    stack = Stack(tmp_path_factory.mktemp("scheduled-stack"), with_airflow=True, scheduled=True, project=project)
     try:
         stack.start(print)
         yield stack

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
+from data_emulator.stack.addresses import Addresses
 from data_emulator.stack.airflow_api import AirflowApi, TaskInstance
 from data_emulator.stack.demo import DAG_ID, VARIABLE
 from data_emulator.stack.receipt import Receipt, write_receipt
-from data_emulator.stack.stack import Addresses
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 

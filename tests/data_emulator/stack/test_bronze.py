@@ -7,12 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
-from data_emulator.stack import stack as stack_module
 from data_emulator.stack.airflow_api import AirflowApi
+from data_emulator.stack.airflow_setup import S3_CONNECTION_ID, connect_broker, connect_store
 from data_emulator.stack.bronze import BronzeRun, bronze_runs, wait_for_bronze
 from data_emulator.stack.readback import Counted
 from data_emulator.stack.receipt import Receipt, print_receipts
-from data_emulator.stack.stack import _connect_broker, _connect_store
 from data_emulator.wire import Manifest
 
 STORE: Any = SimpleNamespace(
@@ -78,8 +77,8 @@ def airflow(fake: FakeAirflow) -> AirflowApi:
 
 def test_connections_are_created_once(fake: FakeAirflow, airflow: AirflowApi) -> None:
     for _ in range(2):
-        _connect_store(airflow, STORE)
-        _connect_broker(airflow, BROKER)
+        connect_store(airflow, STORE)
+        connect_broker(airflow, BROKER)
     store, broker = fake.connections["data_emulator_s3"], fake.connections["data_emulator_kafka"]
     assert (store["conn_type"], store["login"], store["password"]) == ("aws", "key", "secret")
     assert json.loads(store["extra"]) == {"endpoint_url": "http://127.0.0.1:8333", "region_name": "us-east-1"}
@@ -90,20 +89,20 @@ def test_connections_are_created_once(fake: FakeAirflow, airflow: AirflowApi) ->
 def test_connections_follow_the_stack_to_other_ports_and_keep_what_was_added(
     fake: FakeAirflow, airflow: AirflowApi
 ) -> None:
-    _connect_broker(airflow, BROKER)
+    connect_broker(airflow, BROKER)
     extra = {"bootstrap.servers": "127.0.0.1:1", "fetch.min.bytes": 9}
     fake.connections["data_emulator_kafka"]["extra"] = json.dumps(extra)
-    _connect_broker(airflow, BROKER)
+    connect_broker(airflow, BROKER)
     kept = json.loads(fake.connections["data_emulator_kafka"]["extra"])
     assert kept == {"bootstrap.servers": "127.0.0.1:9092", "fetch.min.bytes": 9}
 
 
 def test_connections_that_their_user_has_pointed_elsewhere_stay(fake: FakeAirflow, airflow: AirflowApi) -> None:
-    _connect_store(airflow, STORE)
+    connect_store(airflow, STORE)
     fake.connections["data_emulator_s3"]["extra"] = '{"endpoint_url": "https://elsewhere"}'
-    _connect_store(airflow, STORE)
+    connect_store(airflow, STORE)
     assert fake.connections["data_emulator_s3"]["extra"] == '{"endpoint_url": "https://elsewhere"}'
-    assert stack_module._S3_CONNECTION_ID in fake.connections
+    assert S3_CONNECTION_ID in fake.connections
 
 
 def test_the_runs_that_emulations_started(fake: FakeAirflow, airflow: AirflowApi) -> None:

@@ -206,7 +206,7 @@ def test_a_reused_pid_is_left_alone() -> None:
     try:
         right = Session.led_by(stranger.pid)
         assert sessions.members(right) == [stranger.pid]
-        sessions.end([Session(stranger.pid, right.started_at - 100)], grace_s=0.1)
+        sessions.end([Session(stranger.pid, right.started + "0")], grace_s=0.1)
         assert stranger.poll() is None
         sessions.end([right], grace_s=10)
         assert stranger.wait() == -signal.SIGTERM
