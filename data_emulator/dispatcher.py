@@ -201,7 +201,7 @@ class Dispatcher:
         return Plan(
             emulation_id=emulation.id,
             domain=request.emulation_domain,
-            sink=cast(Literal["minio", "kafka"], request.emulator_sync),
+            sink=request.emulator_sync,
             format=cast(Literal["json", "csv", "parquet", "avro"], request.format_type),
             compression=request.compression or FORMATS[request.format_type].usual_compression,
             schema_id=emulation.schema_id,

@@ -29,16 +29,14 @@ from data_emulator.errors import (
 from data_emulator.format_rules import checked_avro_schema, checked_compression
 from data_emulator.settings import Settings
 from data_emulator.sinks.base import ObjectWritten, PartitionWritten, Target
+from data_emulator.sinks.catalog import SINKS
 from data_emulator.sinks.configured import sink_configurations
-from data_emulator.sinks.kafka import KafkaTarget
-from data_emulator.sinks.s3 import S3Target
 from data_emulator.sinks.schema_registry import SchemaRegistry
 from data_emulator.store import Emulation, Store
 from data_emulator.suggestion import suggestion
 from data_emulator.waiters import Waiters
 from data_emulator.wire import EmulationRequest, State
 
-_TARGETS: Final[Mapping[str, Callable[[Settings], Target]]] = {"minio": S3Target, "kafka": KafkaTarget}
 _PROBE_HOLDS_S: Final = 2.0
 """How long a sink that was found ready counts as ready: many emulations that start together ask it once."""
 _ASKING_THREADS: Final = 8
@@ -72,11 +70,11 @@ class Emulations:
     """
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
-        self._settings = settings
+        self.settings = settings
         self.store = Store(settings.database_url)
         self.sinks = sink_configurations(settings)
         self.targets: dict[str, Target] = {
-            name: _TARGETS[name](settings) for name, sink in self.sinks.items() if sink.is_configured
+            name: SINKS[name].target(settings) for name, sink in self.sinks.items() if sink.is_configured
         }
         self._schema_registry = (
             SchemaRegistry(settings.schema_registry_url, settings) if settings.schema_registry_url else None
@@ -223,14 +221,14 @@ class Emulations:
         compression = checked_compression(request, has_schema_registry=self._schema_registry is not None)
         emulation_id = str(uuid.uuid4())
         seed = request.seed if request.seed is not None else uuid.UUID(emulation_id).int % 2**63
-        rate = request.rate if "rate" in request.model_fields_set else self._settings.default_rate
+        rate = request.rate if "rate" in request.model_fields_set else self.settings.default_rate
         return Emulation(
             id=emulation_id,
             body_digest=digest,
             request=request.model_copy(update={"emulation_domain": domain, "compression": compression, "rate": rate}),
             world_seed=self._world_seed(request),
-            world_users=self._settings.world_users,
-            fraud_share=self._settings.fraud_share,
+            world_users=self.settings.world_users,
+            fraud_share=self.settings.fraud_share,
             seed=seed,
             state=State.QUEUED,
             error=None,
@@ -245,7 +243,7 @@ class Emulations:
 
     def _world_seed(self, request: EmulationRequest) -> int:
         given = request.world_seed if "world_seed" in request.model_fields_set else request.seed
-        return self._settings.world_seed if given is None else given
+        return self.settings.world_seed if given is None else given
 
     async def _with_sink(self, emulation: Emulation) -> Emulation:
         """Return the emulation ready to be written: its sink is prepared, its schema known to the registry."""
@@ -253,7 +251,7 @@ class Emulations:
         schema = checked_avro_schema(request.emulation_domain) if request.format_type == "avro" else None
         destination = all_domains()[request.emulation_domain].destination
         await self._prepared(request.emulator_sync, destination)
-        if schema is None or self._schema_registry is None or request.emulator_sync != "kafka":
+        if schema is None or self._schema_registry is None or SINKS[request.emulator_sync].keeps_objects:
             return emulation
         return replace(emulation, schema_id=await self._ask(self._schema_registry.register, destination, schema))
 

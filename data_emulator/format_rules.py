@@ -7,6 +7,7 @@ from data_emulator.errors import InvalidRequest
 from data_emulator.formats.avro import NoAvroForm, avro_schema
 from data_emulator.formats.catalog import FORMATS
 from data_emulator.formats.envelope import envelope_schema
+from data_emulator.sinks.catalog import SINKS
 from data_emulator.suggestion import suggestion
 from data_emulator.wire import EmulationRequest
 
@@ -19,7 +20,7 @@ def checked_compression(request: EmulationRequest, *, has_schema_registry: bool)
     name, compression = request.format_type, request.compression
     if name not in FORMATS:
         raise InvalidRequest(f"Format not supported: format_type {name!r}; {suggestion(name, FORMATS)}")
-    if request.emulator_sync == "minio":
+    if SINKS[request.emulator_sync].keeps_objects:
         allowed = FORMATS[name].compressions
         if compression is not None and compression not in allowed:
             raise InvalidRequest(
@@ -39,8 +40,8 @@ def checked_compression(request: EmulationRequest, *, has_schema_registry: bool)
         )
     if compression is not None:
         raise InvalidRequest(
-            f"Compression not supported: compression {compression!r} is for objects in S3; for emulator_sync 'kafka' "
-            "leave it out, since the producer compresses messages in batches by itself"
+            f"Compression not supported: compression {compression!r} is for objects and files; for "
+            "emulator_sync 'kafka' leave it out, since the producer compresses messages in batches by itself"
         )
     return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
@@ -37,6 +38,9 @@ class Settings(BaseSettings):
         bool, Field(description="without a key pair, take credentials from the machine's role (EC2's metadata service)")
     ] = False
     s3_region: str = "us-east-1"
+    file_root: Annotated[
+        Path | None, Field(description="folder that the sink `file` writes to, with a subfolder for each bucket")
+    ] = None
     kafka_bootstrap_servers: Annotated[str | None, Field(description="host:port, several separated by commas")] = None
     kafka_config: Annotated[
         SecretStr | None, Field(description="more librdkafka properties (TLS, SASL), as a JSON object")
@@ -84,6 +88,11 @@ class Settings(BaseSettings):
         if token is not None and not re.fullmatch(r"[\x21-\x7e]+", token.get_secret_value()):
             raise ValueError("must be of visible ASCII characters, without blanks and line ends")
         return token
+
+    @field_validator("file_root")
+    @classmethod
+    def _is_the_same_folder_from_everywhere(cls, root: Path | None) -> Path | None:
+        return None if root is None else root.expanduser().absolute()
 
     def check_exposure(self) -> None:
         """Refuse to serve beyond loopback in the open.

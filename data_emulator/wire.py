@@ -55,11 +55,17 @@ class EmulationRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    emulator_sync: Annotated[str, Field(description="The sink: `minio` (any S3 store) or `kafka`.", examples=["minio"])]
+    emulator_sync: Annotated[
+        str,
+        Field(
+            description="The sink: `minio` (any S3 store), `kafka`, or `file` (a folder of the service's machine).",
+            examples=["minio"],
+        ),
+    ]
     format_type: Annotated[
         str,
         Field(
-            description="What objects in S3 are: "
+            description="What objects in S3, or files in a folder, are: "
             + "; ".join(f"`{each.name}`, {each.description}" for each in FORMATS.values())
             + ". A Kafka message is one record: in `json`; in `csv` without the header; in `avro` where the service "
             "has a schema registry; never in `parquet`.",
@@ -69,8 +75,8 @@ class EmulationRequest(BaseModel):
     sync_type: Annotated[
         str,
         Field(
-            description="In S3: `grouped`, one object; `chunked`, objects of about `max_chunk_size` bytes; anything "
-            "else, one object a record. A Kafka message is always one record.",
+            description="In S3 and in a folder: `grouped`, one object; `chunked`, objects of about `max_chunk_size` "
+            "bytes; anything else, one object a record. A Kafka message is always one record.",
             examples=["grouped"],
         ),
     ]
@@ -91,7 +97,7 @@ class EmulationRequest(BaseModel):
     compression: Annotated[
         str | None,
         Field(
-            description="Of objects in S3. "
+            description="Of objects in S3, or files in a folder. "
             + "; ".join(
                 f"`{each.name}`: " + ", ".join(f"`{name}`" for name in each.compressions) for each in FORMATS.values()
             )
@@ -221,7 +227,8 @@ class Waiting(BaseModel):
 class EmulationStatus(BaseModel):
     """Where an emulation is, and how far.
 
-    `place` is where its data lies, ``s3://BUCKET/ID/`` or ``kafka://TOPIC``; `manifest` is the path that tells exactly.
+    `place` is where its data lies, ``s3://BUCKET/ID/``, ``kafka://TOPIC`` or ``file:///FOLDER/BUCKET/ID/``; `manifest`
+    is the path that tells exactly.
     """
 
     id: str
@@ -260,7 +267,10 @@ class EmulationPage(BaseModel):
 
 
 class ManifestObject(BaseModel):
-    """An object in S3. `bytes` is its size, `checksum` is ``sha256:`` and the hexadecimal digest of its content."""
+    """An object in S3, or a file in a folder.
+
+    `bytes` is its size, `checksum` is ``sha256:`` and the hexadecimal digest of its content.
+    """
 
     key: str
     records: int
@@ -291,19 +301,28 @@ class ManifestTotals(BaseModel):
 
 
 class Manifest(BaseModel):
-    """Exactly where an emulation's data lies: all that the store or broker has acknowledged."""
+    """Exactly where an emulation's data lies: all that the store or broker has acknowledged.
+
+    `place` is that of the status. The sink `file` has its files in a folder named as the bucket would be.
+    """
 
     id: str
     emulation_domain: str
     emulator_sync: str
     format_type: str
     state: State
-    sink: Literal["s3", "kafka"]
+    sink: Literal["s3", "kafka", "file"]
+    place: str | None = None
     bucket: str | None
     topic: str | None
     objects: list[ManifestObject]
     partitions: list[ManifestPartition]
     totals: ManifestTotals
+
+    @property
+    def in_objects(self) -> bool:
+        """Whether the data lies in objects or files, and not in a topic."""
+        return self.bucket is not None
 
 
 class DomainDescription(BaseModel):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
+from urllib.parse import unquote
 
 from .exceptions import ReceiptError
 from .wire.manifest import Manifest
 from .wire.status import EmulationStatus, Progress
 from .wording import size
 
-_SINKS = ("s3", "kafka")
+_SINKS = ("s3", "kafka", "file")
 #: How long a partition key of Airflow can be; the domain is one.
 _MAX_DOMAIN_LENGTH = 250
 
@@ -22,8 +23,9 @@ class Receipt:
 
     :param id: the emulation
     :param domain: what was emulated
-    :param sink: ``s3`` or ``kafka``
-    :param place: where the data is: ``s3://user-profiles/<id>/`` or ``kafka://transactions``
+    :param sink: ``s3``, ``kafka`` or ``file``
+    :param place: where the data is: ``s3://user-profiles/<id>/``, ``kafka://transactions`` or
+        ``file:///data/user-profiles/<id>/``
     :param records: how many were written; None if the service does not report it
     :param bytes: likewise
     :param duration_s: how long it took in seconds; None if the service does not report it
@@ -62,9 +64,11 @@ class Receipt:
 
     @property
     def lineage_name(self) -> tuple[str, str]:
-        """Namespace and name of the data as an OpenLineage dataset: the bucket with the prefix, or the topic."""
+        """Namespace and name of the data as an OpenLineage dataset: bucket and prefix, the topic, or the folder."""
         if self.sink == "kafka":
             return "kafka", self.topic
+        if self.sink == "file":
+            return "file", unquote(self.place.removeprefix("file://").rstrip("/"))
         bucket, prefix = self.bucket_and_prefix
         return f"s3://{bucket}", prefix.rstrip("/") or "/"
 
@@ -128,12 +132,11 @@ class Receipt:
     @classmethod
     def of_manifest(cls, manifest: Manifest, *, duration_s: float | None = None) -> Receipt:
         """Return the receipt for a manifest."""
-        place = f"{manifest.place}/{manifest.emulation_id}/" if manifest.sink == "s3" else manifest.place
         return cls(
             id=manifest.emulation_id,
             domain=manifest.emulation_domain,
             sink=manifest.sink,
-            place=place,
+            place=manifest.place,
             records=manifest.records,
             bytes=manifest.bytes,
             duration_s=duration_s,

@@ -7,7 +7,9 @@ from typing import Literal
 
 from data_emulator.domains import all_domains
 from data_emulator.engine.outage import Outage
+from data_emulator.settings import Settings
 from data_emulator.sinks.base import ObjectWritten, PartitionWritten
+from data_emulator.sinks.catalog import SINKS
 from data_emulator.store import Emulation
 from data_emulator.wire import (
     EmulationCreated,
@@ -36,12 +38,11 @@ def created(emulation: Emulation) -> EmulationCreated:
     return EmulationCreated(id=emulation.id, **emulation.request.model_dump())
 
 
-def status(emulation: Emulation, outage: Outage | None = None) -> EmulationStatus:
+def status(emulation: Emulation, settings: Settings, outage: Outage | None = None) -> EmulationStatus:
     """Return where an emulation is. It has one part, `0`, where the original had several threads.
 
     :param outage: what it waits for, if it does.
     """
-    destination, in_s3 = _destination(emulation)
     if emulation.state.is_terminal:
         outage = None  # it ended in the moment in which it was looked at
     return EmulationStatus(
@@ -49,7 +50,7 @@ def status(emulation: Emulation, outage: Outage | None = None) -> EmulationStatu
         status=StatusDetail(global_status=emulation.state, threads={"0": _THREAD[emulation.state]}),
         emulation_domain=emulation.request.emulation_domain,
         emulator_sync=emulation.request.emulator_sync,
-        place=f"s3://{destination}/{emulation.id}/" if in_s3 else f"kafka://{destination}",
+        place=_place(emulation, settings),
         manifest=f"/emulator/{emulation.id}/manifest",
         error=emulation.error if emulation.state.is_terminal else None,
         waiting=outage and _waiting(outage),
@@ -93,10 +94,12 @@ def _share(emulation: Emulation, *, is_waiting: bool) -> float:
     return by_time if emulation.records else 0.0
 
 
-def manifest(emulation: Emulation, objects: list[ObjectWritten], partitions: list[PartitionWritten]) -> Manifest:
+def manifest(
+    emulation: Emulation, objects: list[ObjectWritten], partitions: list[PartitionWritten], settings: Settings
+) -> Manifest:
     """Return where an emulation's data lies."""
     request = emulation.request
-    destination, in_s3 = _destination(emulation)
+    destination, kind = _destination(emulation), SINKS[request.emulator_sync]
     parts: list[ObjectWritten | PartitionWritten] = [*objects, *partitions]
     return Manifest(
         id=emulation.id,
@@ -104,9 +107,10 @@ def manifest(emulation: Emulation, objects: list[ObjectWritten], partitions: lis
         emulator_sync=request.emulator_sync,
         format_type=request.format_type,
         state=emulation.state,
-        sink="s3" if in_s3 else "kafka",
-        bucket=destination if in_s3 else None,
-        topic=None if in_s3 else destination,
+        sink=kind.manifest_name,
+        place=_place(emulation, settings),
+        bucket=destination if kind.keeps_objects else None,
+        topic=None if kind.keeps_objects else destination,
         objects=[ManifestObject(**vars(each)) for each in objects],
         partitions=[ManifestPartition(**vars(each)) for each in partitions],
         totals=ManifestTotals(
@@ -118,7 +122,10 @@ def manifest(emulation: Emulation, objects: list[ObjectWritten], partitions: lis
     )
 
 
-def _destination(emulation: Emulation) -> tuple[str, bool]:
-    """Return the name of the bucket or topic, and whether it is a bucket."""
-    request = emulation.request
-    return all_domains()[request.emulation_domain].destination, request.emulator_sync == "minio"
+def _destination(emulation: Emulation) -> str:
+    """Return the name of the bucket or topic."""
+    return all_domains()[emulation.request.emulation_domain].destination
+
+
+def _place(emulation: Emulation, settings: Settings) -> str:
+    return SINKS[emulation.request.emulator_sync].place(settings, _destination(emulation), emulation.id)

@@ -91,7 +91,7 @@ def list_emulations(
     """List emulations, the newest first."""
     emulations, total = service.store.page(status, domain, limit, offset)
     return EmulationPage(
-        emulations=[bodies.status(each, service.outage_of(each.id)) for each in emulations],
+        emulations=[bodies.status(each, service.settings, service.outage_of(each.id)) for each in emulations],
         total=total,
         limit=limit,
         offset=offset,
@@ -116,7 +116,9 @@ async def status_of_many(
         existing = set(emulations)
     return Statuses(
         emulations=[
-            bodies.status(emulations[each], service.outage_of(each)) for each in body.ids if each in emulations
+            bodies.status(emulations[each], service.settings, service.outage_of(each))
+            for each in body.ids
+            if each in emulations
         ],
         not_found=[each for each in body.ids if each not in existing],
     )
@@ -130,7 +132,7 @@ async def get_status(
     emulations = await service.wait_for_any([emulation_id], _granted_wait_s(request, response, prefer))
     if emulation_id not in emulations:
         raise EmulationNotFound(emulation_id)
-    return bodies.status(emulations[emulation_id], service.outage_of(emulation_id))
+    return bodies.status(emulations[emulation_id], service.settings, service.outage_of(emulation_id))
 
 
 def _granted_wait_s(request: Request, response: Response, prefer: str | None) -> float:
@@ -144,10 +146,10 @@ def _granted_wait_s(request: Request, response: Response, prefer: str | None) ->
 @router.get("/{emulation_id}/manifest", responses=_problems(401, 404))
 def get_manifest(emulation_id: str, service: Service) -> Manifest:
     """Tell exactly where an emulation's data lies."""
-    return bodies.manifest(*service.manifest(emulation_id))
+    return bodies.manifest(*service.manifest(emulation_id), service.settings)
 
 
 @router.delete("/{emulation_id}", status_code=202, responses=_problems(401, 404, 409))
 def cancel_emulation(emulation_id: str, service: Service) -> EmulationStatus:
     """End an emulation as cancelled. What it has written stays, and its manifest tells what that is."""
-    return bodies.status(service.cancel(emulation_id), service.outage_of(emulation_id))
+    return bodies.status(service.cancel(emulation_id), service.settings, service.outage_of(emulation_id))

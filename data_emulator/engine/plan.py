@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from data_emulator.domains.world import DEFAULT_FRAUD_SHARE
 from data_emulator.sinks.base import PartitionWritten
+from data_emulator.sinks.catalog import SINKS
 
 BLOCK_RECORDS: Final = 8192
 """Records made at a time: enough to spread numpy's cost a call thin, few enough for thousands of emulations."""
@@ -37,9 +38,9 @@ class Checkpoint:
 class Plan:
     """An emulation to be run.
 
-    :param sink: ``minio`` or ``kafka``, as on the wire.
+    :param sink: as on the wire: see `sinks.catalog`.
     :param sync_type: ``grouped``, ``chunked``, or anything else for one object a record.
-    :param compression: of objects in S3, one that the format has.
+    :param compression: of objects, one that the format has.
     :param schema_id: what the schema registry calls the records' schema; `None` where there is none.
     :param max_chunk_size: bytes an object, for ``chunked``.
     :param duration_s: how long to emulate.
@@ -56,7 +57,7 @@ class Plan:
 
     emulation_id: str
     domain: str
-    sink: Literal["minio", "kafka"]
+    sink: str
     format: Literal["json", "csv", "parquet", "avro"]
     sync_type: str
     max_chunk_size: int
@@ -82,14 +83,14 @@ class Plan:
 
     @property
     def memory_bytes(self) -> int:
-        """The memory that its buffers may take: a block of records; in S3 the parts of the open object, and the objects
-        that are on their way; in Parquet a row group.
+        """The memory that its buffers may take: a block of records; the parts of the open object, and the objects that
+        are on their way, if the sink keeps any; in Parquet a row group.
 
         Estimated at 1 KiB a record, encoded or as columns, and half of that in a row group.
         """
         planned = self.records_planned
         records = 3 * (BLOCK_RECORDS if planned is None else min(BLOCK_RECORDS, planned)) // 2
-        if self.sink == "minio":
+        if SINKS[self.sink].keeps_objects:
             most = _OPEN_OBJECT_BYTES if self.sync_type == "grouped" else _OPEN_OBJECT_BYTES + _PENDING_OBJECTS_BYTES
             records += most // 1024 if planned is None else min(most // 1024, planned)
         if self.format == "parquet":

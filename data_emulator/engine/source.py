@@ -17,6 +17,7 @@ from data_emulator.formats import avro, csv, jsonl
 from data_emulator.formats.confluent import confluent_prefix
 from data_emulator.formats.envelope import envelope_schema, enveloped
 from data_emulator.sinks.base import Records
+from data_emulator.sinks.catalog import SINKS
 
 UNPACED_STEP_US: Final = 0.25
 """Event time between records that are made as fast as it goes: four million a second, more than a core makes. So none
@@ -41,7 +42,7 @@ class RecordSource:
         self._domain = domain(world(plan.world_seed, plan.world_users, plan.fraud_share), plan.seed)
         self._clock = _clock(plan)
         self.schema = envelope_schema(domain.schema)
-        self._terminator = "\n" if plan.sink == "minio" else ""
+        self._terminator = "\n" if SINKS[plan.sink].keeps_objects else ""
         self._prefix = b"" if plan.schema_id is None else confluent_prefix(plan.schema_id)
         self._block: Records | None = None
         self._taken = 0

@@ -8,11 +8,10 @@ import os
 import signal
 import traceback
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, Final
-
-from obstore.store import S3Store
 
 from data_emulator.domains import all_domains
 from data_emulator.domains.people import name_pools
@@ -23,10 +22,12 @@ from data_emulator.engine.plan import Plan
 from data_emulator.engine.run import Outcome, Run
 from data_emulator.engine.source import RecordSource
 from data_emulator.settings import Settings
-from data_emulator.sinks import s3
 from data_emulator.sinks.base import Sink, Written
+from data_emulator.sinks.bucket import Bucket
+from data_emulator.sinks.catalog import SINKS, OpenBucket
 from data_emulator.sinks.kafka_sink import KafkaSink
 from data_emulator.sinks.kafka_writer import KafkaWriter, Transaction
+from data_emulator.sinks.objects import ObjectSink
 from data_emulator.wire import State
 
 REPORT_INTERVAL_S: Final = 0.5
@@ -60,7 +61,7 @@ class Worker:
         self._proceed = asyncio.Event()
         self._shutdown = False
         self._settled = False
-        self._buckets: dict[str, S3Store] = {}
+        self._buckets: dict[tuple[str, str], Bucket] = {}
         self._writer: KafkaWriter | None = None
         self._writer_task: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -136,20 +137,22 @@ class Worker:
 
     def _sink(self, plan: Plan, source: RecordSource) -> Sink:
         destination = all_domains()[plan.domain].destination
-        if plan.sink == "kafka":
+        open_bucket = SINKS[plan.sink].bucket
+        if open_bucket is None:
             return KafkaSink(self._kafka_writer(), destination, plan.emulation_id, plan.checkpoint)
-        return s3.S3Sink(
-            self._bucket(destination),
+        return ObjectSink(
+            self._bucket(plan.sink, destination, open_bucket),
             prefix=plan.emulation_id,
             layout=layout(plan, source),
             checkpoint=plan.checkpoint,
         )
 
-    def _bucket(self, name: str) -> S3Store:
-        """Return the client that this worker's emulations share: to make one takes milliseconds."""
-        if name not in self._buckets:
-            self._buckets[name] = s3.open_bucket(self._settings, name, s3.write_timeout(self._settings))
-        return self._buckets[name]
+    def _bucket(self, sink: str, name: str, open_bucket: OpenBucket) -> Bucket:
+        """Return the bucket that this worker's emulations share: to open one takes milliseconds."""
+        if (sink, name) not in self._buckets:
+            timeout = timedelta(seconds=self._settings.sink_timeout_s)
+            self._buckets[sink, name] = open_bucket(self._settings, name, timeout)
+        return self._buckets[sink, name]
 
     def _kafka_writer(self) -> KafkaWriter:
         """Return the writer that this worker's emulations share, made for the first of them."""

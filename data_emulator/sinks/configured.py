@@ -54,7 +54,11 @@ def sink_configurations(
 
     :param environment: where AWS's own variables are looked up; by default this process's environment.
     """
-    return {"minio": s3_configuration(settings, environment), "kafka": _kafka(settings)}
+    return {
+        "minio": s3_configuration(settings, environment),
+        "kafka": _kafka(settings),
+        "file": _file(settings),
+    }
 
 
 def s3_configuration(settings: Settings, environment: Mapping[str, str] | None = None) -> SinkConfiguration:
@@ -84,3 +88,8 @@ def _kafka(settings: Settings) -> SinkConfiguration:
     return SinkConfiguration(
         "kafka", "Kafka", servers or "", () if servers else ("DATA_EMULATOR_KAFKA_BOOTSTRAP_SERVERS",)
     )
+
+
+def _file(settings: Settings) -> SinkConfiguration:
+    root = settings.file_root
+    return SinkConfiguration("file", "Folder", str(root or ""), () if root else ("DATA_EMULATOR_FILE_ROOT",))

@@ -4,29 +4,26 @@ import io
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from datetime import timedelta
 from itertools import islice
 from typing import Any
 
 import obstore
 import pyarrow as pa
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from obstore.store import S3Store
 
 from data_emulator.domains import all_domains
 from data_emulator.formats import csv
 from data_emulator.formats.catalog import FORMATS
 from data_emulator.formats.envelope import EMULATION_ID, TIMESTAMP, envelope_schema
 from data_emulator.settings import Settings
-from data_emulator.sinks.s3 import open_bucket
+from data_emulator.sinks.bucket import Bucket
 from data_emulator.stack.decoding import DamagedError, MessageDecoder, Record, object_records
 from data_emulator.stack.readback import ReadBackError
 from data_emulator.stack.readback_messages import SILENCE_S, consumer_config
 from data_emulator.stack.readback_messages import reading as reading_topic
-from data_emulator.stack.readback_objects import compression_of, reading
+from data_emulator.stack.readback_objects import compression_of, opened, reading
 from data_emulator.wire import Manifest, ManifestObject, ManifestPartition
 
-_REQUEST_TIMEOUT = timedelta(seconds=60)
 _RANGE_BYTES = 1 << 16
 _METADATA_TIMEOUT_S = 10.0
 _POLL_TIMEOUT_S = 0.5
@@ -45,7 +42,7 @@ def first_records(manifest: Manifest, settings: Settings, count: int) -> list[Re
     :raises ReadBackError: when something cannot be read, or decoded.
     """
     try:
-        found = _in_objects(manifest, settings) if manifest.sink == "s3" else _in_messages(manifest, settings)
+        found = _in_objects(manifest, settings) if manifest.in_objects else _in_messages(manifest, settings)
         with closing(found):
             return list(islice(found, count))
     except DamagedError as error:
@@ -53,21 +50,19 @@ def first_records(manifest: Manifest, settings: Settings, count: int) -> list[Re
 
 
 def _in_objects(manifest: Manifest, settings: Settings) -> Generator[Record]:
-    bucket = manifest.bucket or ""
-    store = open_bucket(settings, bucket, _REQUEST_TIMEOUT)
+    bucket = opened(manifest, settings)
     for entry in manifest.objects:
         compression = compression_of(entry.key, manifest.format_type) if manifest.format_type in FORMATS else None
         if compression is None:
             raise ReadBackError(f"object {entry.key} cannot be read as {manifest.format_type}")
-        content = io.BufferedReader(_ObjectRanges(store, bucket, entry), _RANGE_BYTES)
+        content = io.BufferedReader(_ObjectRanges(bucket, entry), _RANGE_BYTES)
         yield from object_records(content, manifest.format_type, compression)
 
 
 class _ObjectRanges(io.RawIOBase):
     """An object of which only the ranges that are read are requested. Reading raises ReadBackError."""
 
-    def __init__(self, store: S3Store, bucket: str, entry: ManifestObject) -> None:
-        self._store = store
+    def __init__(self, bucket: Bucket, entry: ManifestObject) -> None:
         self._bucket = bucket
         self._entry = entry
         self._position = 0
@@ -88,7 +83,7 @@ class _ObjectRanges(io.RawIOBase):
         if length <= 0:
             return 0
         with reading(self._bucket):
-            part = bytes(obstore.get_range(self._store, self._entry.key, start=self._position, length=length))
+            part = bytes(obstore.get_range(self._bucket.store, self._entry.key, start=self._position, length=length))
         buffer[: len(part)] = part
         self._position += len(part)
         return len(part)

@@ -1,20 +1,23 @@
-"""Reading an emulation's objects back from the store, and counting them."""
+"""Reading an emulation's objects back from the store or the folder, and counting them."""
 
 import hashlib
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import obstore
 from obstore.exceptions import BaseError
-from obstore.store import S3Store
 
+from data_emulator.errors import ConfigurationError
 from data_emulator.formats.catalog import FORMATS
 from data_emulator.settings import Settings
-from data_emulator.sinks.s3 import open_bucket
-from data_emulator.sinks.s3_reason import reason
+from data_emulator.sinks.bucket import Bucket
+from data_emulator.sinks.catalog import BY_MANIFEST_NAME
 from data_emulator.stack.decoding import DamagedError, object_ids
 from data_emulator.stack.readback import Counted, ReadBackError
 from data_emulator.wire import Manifest, ManifestObject
@@ -33,26 +36,43 @@ def count_objects(manifest: Manifest, settings: Settings) -> Counted:
     """
     if manifest.format_type not in FORMATS:
         raise ReadBackError(f"emulation {manifest.id}: objects in format {manifest.format_type} cannot be read")
-    bucket = manifest.bucket or ""
-    store = open_bucket(settings, bucket, _REQUEST_TIMEOUT)
+    bucket = opened(manifest, settings)
     stated = {entry.key: entry for entry in manifest.objects}
     counted = Counted()
     with reading(bucket):
-        for page in obstore.list(store, prefix=f"{manifest.id}/"):
+        for page in obstore.list(bucket.store, prefix=f"{manifest.id}/"):
             for meta in page:
                 key = meta["path"]
-                _count_object(_ObjectStream(store, bucket, key), key, stated.pop(key, None), manifest, counted)
+                _count_object(_ObjectStream(bucket, key), key, stated.pop(key, None), manifest, counted)
     counted.problems += [f"object {key} of the manifest is not in the bucket" for key in stated]
     return counted
 
 
+def opened(manifest: Manifest, settings: Settings) -> Bucket:
+    """Return the bucket, or folder, of an emulation's manifest. A folder is found by the manifest if not by settings.
+
+    :raises ReadBackError: when the settings do not lead to the store.
+    """
+    open_bucket = BY_MANIFEST_NAME[manifest.sink].bucket
+    if open_bucket is None or manifest.bucket is None:
+        raise ReadBackError(f"emulation {manifest.id} has no objects, but is in {manifest.sink}")
+    place = urlsplit(manifest.place or "")
+    if settings.file_root is None and place.scheme == "file":
+        root = Path(url2pathname(place.path)).parents[1]
+        settings = settings.model_copy(update={"file_root": root})
+    try:
+        return open_bucket(settings, manifest.bucket, _REQUEST_TIMEOUT)
+    except ConfigurationError as error:
+        raise ReadBackError(str(error)) from None
+
+
 @contextmanager
-def reading(bucket: str) -> Iterator[None]:
+def reading(bucket: Bucket) -> Iterator[None]:
     """Raise what the store's client raises as ReadBackError."""
     try:
         yield
     except (BaseError, OSError) as error:
-        raise ReadBackError(f"bucket {bucket} cannot be read: {reason(error)}") from error
+        raise ReadBackError(f"{bucket} cannot be read: {bucket.reason(error)}") from error
 
 
 def _count_object(
@@ -101,10 +121,10 @@ class _ObjectStream(io.RawIOBase):
     no decoder takes for something about the content.
     """
 
-    def __init__(self, store: S3Store, bucket: str, key: str) -> None:
+    def __init__(self, bucket: Bucket, key: str) -> None:
         self._bucket = bucket
         with reading(bucket):
-            self._chunks = iter(obstore.get(store, key).stream(min_chunk_size=_CHUNK_BYTES))
+            self._chunks = iter(obstore.get(bucket.store, key).stream(min_chunk_size=_CHUNK_BYTES))
         self._digest = hashlib.sha256()
         self._held = b""
         self._read = 0

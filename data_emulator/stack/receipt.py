@@ -9,6 +9,7 @@ from rich.text import Text
 
 from data_emulator.errors import ConfigurationError
 from data_emulator.settings import Settings
+from data_emulator.sinks.catalog import BY_MANIFEST_NAME
 from data_emulator.stack.console import console
 from data_emulator.stack.readback import Counted, ReadBackError
 from data_emulator.stack.readback_messages import count_messages
@@ -36,7 +37,7 @@ def write_receipt(emulation_id: str, *, service_url: str, settings: Settings) ->
     """
     manifest = fetch_manifest(emulation_id, service_url=service_url, settings=settings)
     try:
-        counted = count_objects(manifest, settings) if manifest.sink == "s3" else count_messages(manifest, settings)
+        counted = count_objects(manifest, settings) if manifest.in_objects else count_messages(manifest, settings)
     except ConfigurationError as error:
         raise ReadBackError(str(error)) from None
     return Receipt(manifest, counted, tuple(compare(manifest, counted)))
@@ -60,9 +61,9 @@ def compare(manifest: Manifest, counted: Counted) -> Iterator[str]:
     if manifest.state != State.COMPLETED:
         yield f"the emulation is {manifest.state}, not completed"
     totals = manifest.totals
-    places = totals.objects if manifest.sink == "s3" else totals.partitions
+    places = totals.objects if manifest.in_objects else totals.partitions
     for name, found, stated in (
-        ("objects" if manifest.sink == "s3" else "partitions", counted.places, places),
+        ("objects" if manifest.in_objects else "partitions", counted.places, places),
         ("records", counted.records, totals.records),
         ("bytes", counted.bytes, totals.bytes),
     ):
@@ -81,12 +82,12 @@ def print_receipts(receipts: Sequence[Receipt], bronze_rows: Mapping[str, Sequen
     blocks: list[tuple[str, list[_Row]]] = []
     for receipt in receipts:
         manifest, counted, totals = receipt.manifest, receipt.counted, receipt.manifest.totals
-        in_s3 = manifest.sink == "s3"
-        place = f"S3, bucket {manifest.bucket}" if in_s3 else f"Kafka, topic {manifest.topic}"
-        stated_places = totals.objects if in_s3 else totals.partitions
+        in_objects, kind = manifest.in_objects, BY_MANIFEST_NAME[manifest.sink]
+        place = f"{kind.title}, {kind.destination} {manifest.bucket or manifest.topic}"
+        stated_places = totals.objects if in_objects else totals.partitions
         rows = [
-            _row("counted", _places(counted.places, in_s3), counted.records, counted.bytes, not receipt.problems),
-            _row("service says", _places(stated_places, in_s3), totals.records, totals.bytes),
+            _row("counted", _places(counted.places, in_objects), counted.records, counted.bytes, not receipt.problems),
+            _row("service says", _places(stated_places, in_objects), totals.records, totals.bytes),
         ]
         if bronze_rows is not None:
             runs = bronze_rows.get(manifest.id, ())
@@ -140,8 +141,8 @@ def _print_aligned(blocks: Sequence[tuple[str, Sequence[_Row]]]) -> None:
             show(row)
 
 
-def _places(number: int, in_s3: bool) -> str:
-    return _number(number, "object" if in_s3 else "partition")
+def _places(number: int, in_objects: bool) -> str:
+    return _number(number, "object" if in_objects else "partition")
 
 
 def _number(number: int, noun: str) -> str:

@@ -24,7 +24,7 @@ def show_records(manifests: Sequence[Manifest], settings: Settings) -> None:
     """Print the first record of each emulation, read back and decoded. Raises ReadBackError."""
     console.print("\nA record of each domain, as it was read back:")
     for manifest in manifests:
-        place = f"s3://{manifest.bucket}" if manifest.sink == "s3" else f"Kafka topic {manifest.topic}"
+        place = f"s3://{manifest.bucket}" if manifest.in_objects else f"Kafka topic {manifest.topic}"
         console.print(f"\n{manifest.emulation_domain}, from {place}", style="bold", markup=False, soft_wrap=True)
         for record in first_records(manifest, settings, 1):
             console.print_json(data=record, indent=1)

@@ -14,7 +14,7 @@ import obstore
 from ..exceptions import DataEmulatorConfigError, EmulationDataError, ReceiptError
 from ..hooks.data_emulator import DataEmulatorHook
 from ..receipt import Receipt
-from ..wire.manifest import Manifest
+from ..wire.manifest import Manifest, ManifestObject, ManifestPartition
 from .connections import KAFKA_CONN_ID, kafka_config
 from .objects import ObjectReader
 from .partitions import PartitionReader
@@ -110,7 +110,7 @@ def check_agreement(receipt: Receipt, manifest: Manifest) -> None:
     ]
     if differences:
         raise ReceiptError(f"The receipt of emulation {receipt.id} and its manifest differ: " + "; ".join(differences))
-    parts = manifest.objects if manifest.sink == "s3" else manifest.partitions
+    parts: list[ManifestObject | ManifestPartition] = [*manifest.objects, *manifest.partitions]
     sums = sum(part.records for part in parts), sum(part.bytes for part in parts)
     if sums != (manifest.records, manifest.bytes):
         raise EmulationDataError(

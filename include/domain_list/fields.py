@@ -126,8 +126,9 @@ FIELDS: dict[str, Field] = {
     "emulator_sync": _one_of(
         "minio",
         "kafka",
-        description="Where to: minio is any S3 store. Left out: kafka for device-log and transaction, minio for all "
-        "others.",
+        "file",
+        description="Where to: minio is any S3 store, file a folder on the service's machine. Left out: kafka for "
+        "device-log and transaction, minio for all others.",
     ),
     "format_type": _one_of(
         "json", "csv", "parquet", "avro", description="What objects or messages are.", default="json"

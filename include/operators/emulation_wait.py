@@ -132,8 +132,8 @@ class EmulationWaitOperator(EmulationOperator):
         return self._poll(context, emulation_id, poll_interval_s, ends)
 
     def data_url(self) -> str | None:
-        """Return the browser URL of the data; None if there is no data, or the connection names no console."""
-        if self.receipt is None:
+        """Return the browser URL of the data; None if there is none: without data, a console, or in a folder."""
+        if self.receipt is None or self.receipt.sink == "file":
             return None
         if self.receipt.sink == "s3":
             return self.settings.bucket_url(*self.receipt.bucket_and_prefix)

@@ -32,7 +32,7 @@ class StartEmulatorOperator(EmulationOperator):
     a new one, and cancels the old one if it is still running (:mod:`include.idempotency`). A task that is marked or
     cleared while it sends the request cancels what it may have started.
 
-    :param emulator_sync: the sink: ``minio`` (any S3 store) or ``kafka``
+    :param emulator_sync: the sink: ``minio`` (any S3 store), ``kafka`` or ``file`` (a folder on the service's machine)
     :param emulation_domain: what to emulate, like ``user-profile``, ``device-log`` or ``transaction``
     :param format_type: ``json`` or ``csv``; this project's service also has ``parquet`` and ``avro``
     :param sync_type: ``grouped`` for one object at the end, ``chunked`` for objects of about ``max_chunk_size`` bytes,

@@ -33,7 +33,8 @@ class ManifestPartition:
 class Manifest:
     """Where an emulation's data is, and how much there is.
 
-    ``bucket`` and ``objects`` are filled for the sink ``s3``, ``topic`` and ``partitions`` for the sink ``kafka``.
+    ``bucket`` and ``objects`` are filled for the sinks ``s3`` and ``file``, whose bucket is a folder; ``topic`` and
+    ``partitions`` for the sink ``kafka``.
     ``state`` is the emulation's, None where the service does not tell.
     """
 
@@ -48,11 +49,13 @@ class Manifest:
     records: int
     bytes: int
     state: str | None = None
+    stated_place: str | None = None
 
     @property
     def place(self) -> str:
-        """The bucket or topic as a URI."""
-        return f"s3://{self.bucket}" if self.bucket else f"kafka://{self.topic}"
+        """Where the data lies, as a URL: what the service says, or what follows from the bucket or topic."""
+        inferred = f"s3://{self.bucket}/{self.emulation_id}/" if self.bucket else f"kafka://{self.topic}"
+        return self.stated_place or inferred
 
 
 def parse_manifest(emulation_id: str, answer: Answer) -> Manifest:
@@ -88,6 +91,7 @@ def parse_manifest(emulation_id: str, answer: Answer) -> Manifest:
             records=int(totals["records"]),
             bytes=int(totals["bytes"]),
             state=None if body.get("state") is None else str(body["state"]),
+            stated_place=None if body.get("place") is None else str(body["place"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DataEmulatorAnswerError(

@@ -84,8 +84,8 @@ class EmulationStatus:
     :param waiting: what it waits for, None if for nothing, or when the service does not tell
     :param waited: whether the service held the request until something happened (``Preference-Applied``)
     :param domain: what is emulated; None when the service does not tell, and so are the following
-    :param sink: ``s3`` or ``kafka``
-    :param place: where the data lies: ``s3://BUCKET/ID/`` or ``kafka://TOPIC``
+    :param sink: ``s3``, ``kafka`` or ``file``
+    :param place: where the data lies: ``s3://BUCKET/ID/``, ``kafka://TOPIC`` or ``file:///FOLDER/ID/``
     :param manifest: the path of the manifest
     """
 
@@ -250,7 +250,7 @@ def _status(emulation_id: str, body: Mapping[str, Any], waited: bool) -> Emulati
         _parse_progress(body.get("progress")),
         waited,
         domain=_text(body, "emulation_domain"),
-        sink={"minio": "s3", "kafka": "kafka"}.get(str(body.get("emulator_sync"))),
+        sink={"minio": "s3", "kafka": "kafka", "file": "file"}.get(str(body.get("emulator_sync"))),
         place=_text(body, "place"),
         manifest=_text(body, "manifest"),
         waiting=_parse_waiting(body.get("waiting")),

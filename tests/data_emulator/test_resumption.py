@@ -7,7 +7,6 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,13 @@ from data_emulator.engine.objects import layout
 from data_emulator.engine.plan import Checkpoint
 from data_emulator.engine.source import RecordSource
 from data_emulator.settings import Settings
-from data_emulator.sinks.s3 import S3Sink, open_bucket
+from data_emulator.sinks.file import Folder
+from data_emulator.sinks.objects import ObjectSink
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.wire import State
 from tests.data_emulator import readback
 from tests.data_emulator.in_process import ended, kill_workers, start, wait_until, worker_pids
+from tests.data_emulator.sinks.writing import FilePlace
 
 pytestmark = pytest.mark.integration
 
@@ -46,8 +47,15 @@ KINDS: list[dict[str, Any]] = [
 
 @pytest.fixture
 def settings(s3_settings: Settings, tmp_path: Path) -> Settings:
-    changes = {"database_url": f"sqlite:///{tmp_path / 'state.db'}", "workers": 2, "world_users": 100}
-    return s3_settings.model_copy(update={**changes, "sink_timeout_s": 2.0, "sink_outage_s": 120.0})
+    changes = {
+        "database_url": f"sqlite:///{tmp_path / 'state.db'}",
+        "file_root": tmp_path / "files",
+        "workers": 2,
+        "world_users": 100,
+        "sink_timeout_s": 2.0,
+        "sink_outage_s": 120.0,
+    }
+    return s3_settings.model_copy(update=changes)
 
 
 @pytest.fixture
@@ -58,13 +66,27 @@ def service(settings: Settings) -> Iterator[Emulations]:
     opened.close()
 
 
-async def undisturbed(service: Emulations, settings: Settings, emulation_id: str) -> dict[str, str]:
+@pytest.fixture(params=["minio", "file"])
+def sink(request: pytest.FixtureRequest) -> str:
+    """Each kind of sink that keeps objects."""
+    return str(request.param)
+
+
+def there(settings: Settings, store: SeaweedFS, sink: str, emulation_id: str) -> dict[str, bytes]:
+    """Return all that lies in an emulation's objects or files, by key."""
+    if sink == "minio":
+        return readback.objects(store, BUCKET, emulation_id + "/")
+    assert settings.file_root
+    return FilePlace(settings.file_root / BUCKET).objects(emulation_id)
+
+
+async def undisturbed(service: Emulations, folder: Path, emulation_id: str) -> dict[str, str]:
     """Return the checksums, by key, of what a run that nothing happens to writes: made and written here."""
     emulation = service.get(emulation_id)
     plan = service._dispatcher._plan(emulation, Checkpoint())
     source = RecordSource(plan)
-    sink = S3Sink(
-        open_bucket(settings, "undisturbed", timedelta(seconds=60)),
+    sink = ObjectSink(
+        Folder(folder),
         prefix=emulation_id,
         layout=layout(plan, source),
         checkpoint=Checkpoint(),
@@ -76,21 +98,23 @@ async def undisturbed(service: Emulations, settings: Settings, emulation_id: str
     return {each.key: each.checksum for each in sink.take_written().objects}
 
 
-async def assert_as_undisturbed(service: Emulations, settings: Settings, store: SeaweedFS, emulation_id: str) -> None:
-    """Check that the store holds what it would have held anyway, to the byte, and that the manifest says so."""
+def assert_as_undisturbed(
+    service: Emulations, settings: Settings, store: SeaweedFS, emulation_id: str, folder: Path
+) -> None:
+    """Check that the sink holds what it would have held anyway, to the byte, and that the manifest says so."""
     emulation, objects, _ = service.manifest(emulation_id)
     assert (emulation.state, emulation.error) == (State.COMPLETED, None)
-    there = readback.objects(store, BUCKET, emulation_id + "/")
-    expected = await undisturbed(service, settings, emulation_id)
-    assert {key: readback.checksum(content) for key, content in there.items()} == expected
+    found = there(settings, store, emulation.request.emulator_sync, emulation_id)
+    expected = asyncio.run(undisturbed(service, folder, emulation_id))
+    assert {key: readback.checksum(content) for key, content in found.items()} == expected
     assert {each.key: each.checksum for each in objects} == expected
-    assert {each.key: each.bytes for each in objects} == {key: len(content) for key, content in there.items()}
+    assert {each.key: each.bytes for each in objects} == {key: len(content) for key, content in found.items()}
     assert emulation.records == sum(each.records for each in objects) == emulation.request.max_records
 
 
-def started(service: Emulations) -> list[str]:
+def started(service: Emulations, sink: str = "minio") -> list[str]:
     """Start one emulation of each kind, and return their ids once all have written something."""
-    ids = [start(service, seed=11, **kind) for kind in KINDS]
+    ids = [start(service, seed=11, emulator_sync=sink, **kind) for kind in KINDS]
     for each in ids:
         wait_until(lambda one=each: service.get(one).records > 0, "records are written")
     return ids
@@ -100,20 +124,22 @@ def states(service: Emulations, ids: list[str]) -> set[State]:
     return {service.get(each).state for each in ids}
 
 
-def test_killed_workers_leave_no_trace(service: Emulations, settings: Settings, s3_store: SeaweedFS) -> None:
-    ids = started(service)
+def test_killed_workers_leave_no_trace(
+    service: Emulations, settings: Settings, s3_store: SeaweedFS, sink: str, tmp_path: Path
+) -> None:
+    ids = started(service, sink)
     for _ in range(3):
         assert states(service, ids) == {State.PROCESSING}
         kill_workers(service)
         time.sleep(1)
     for each in ids:
         ended(service, each)
-        asyncio.run(assert_as_undisturbed(service, settings, s3_store, each))
+        assert_as_undisturbed(service, settings, s3_store, each, tmp_path)
 
 
 @pytest.mark.parametrize("workers_too", [False, True])
 def test_a_store_that_comes_back_has_everything(
-    service: Emulations, settings: Settings, s3_store: SeaweedFS, workers_too: bool
+    service: Emulations, settings: Settings, s3_store: SeaweedFS, workers_too: bool, tmp_path: Path
 ) -> None:
     ids = started(service)
     s3_store.kill()
@@ -126,14 +152,14 @@ def test_a_store_that_comes_back_has_everything(
         s3_store.start()
     for each in ids:
         ended(service, each)
-        asyncio.run(assert_as_undisturbed(service, settings, s3_store, each))
+        assert_as_undisturbed(service, settings, s3_store, each, tmp_path)
 
 
 @pytest.mark.parametrize("sync_type", ["single", "chunked"])
 def test_what_is_cancelled_as_its_worker_dies_leaves_no_objects_behind(
-    service: Emulations, s3_store: SeaweedFS, sync_type: str
+    service: Emulations, settings: Settings, s3_store: SeaweedFS, sync_type: str, sink: str
 ) -> None:
-    ids = [start(service, sync_type=sync_type, rate=100, timeout=3600) for _ in range(3)]
+    ids = [start(service, emulator_sync=sink, sync_type=sync_type, rate=100, timeout=3600) for _ in range(3)]
     for each in ids:
         wait_until(lambda one=each: len(service.manifest(one)[1]) > 0, "objects are written")
     for pid in worker_pids(service):
@@ -142,7 +168,7 @@ def test_what_is_cancelled_as_its_worker_dies_leaves_no_objects_behind(
         service.cancel(each)
     for each in ids:
         assert ended(service, each).state is State.CANCELLED
-        there = readback.objects(s3_store, BUCKET, each + "/")
+        found = there(settings, s3_store, sink, each)
         assert {one.key: one.checksum for one in service.manifest(each)[1]} == {
-            key: readback.checksum(content) for key, content in there.items()
+            key: readback.checksum(content) for key, content in found.items()
         }

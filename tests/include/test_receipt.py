@@ -42,7 +42,7 @@ def test_what_may_be_none_may_be_missing_and_what_is_not_known_is_ignored() -> N
         ({"id": ""}, "id must be a non-empty string, got ''"),
         ({"domain": None}, "domain must be a non-empty string, got None"),
         ({"domain": "d" * 251}, "domain must have at most 250 characters, got 251"),
-        ({"sink": "minio"}, "sink must be one of s3, kafka, got 'minio'"),
+        ({"sink": "minio"}, "sink must be one of s3, kafka, file, got 'minio'"),
         ({"records": -1}, "records must be a whole number of at least 0, or null, got -1"),
         ({"bytes": True}, "bytes must be a whole number of at least 0, or null, got True"),
         ({"duration_s": "1"}, "duration_s must be a number of at least 0, or null, got '1'"),

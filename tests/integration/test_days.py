@@ -17,7 +17,7 @@ import obstore
 import pytest
 
 from data_emulator.settings import Settings
-from data_emulator.sinks.s3 import open_bucket, write_timeout
+from data_emulator.sinks.s3 import open_bucket
 from data_emulator.stack.airflow_api import AirflowApi, AirflowApiError
 from data_emulator.stack.stack import Stack
 from tests.integration.conftest import project_with_test_dags
@@ -118,7 +118,7 @@ def manifest(stack: Stack, emulation_id: str) -> dict[str, Any]:
 
 def rows(stack: Stack, emulation_id: str) -> list[dict[str, Any]]:
     found, settings = manifest(stack, emulation_id), stack.addresses.settings()
-    bucket = open_bucket(settings, found["bucket"], write_timeout(settings))
+    bucket = open_bucket(settings, found["bucket"], timedelta(seconds=60))
     contents = [bytes(obstore.get(bucket, each["key"]).bytes()) for each in found["objects"]]
     return [json.loads(line) for content in contents for line in content.splitlines()]
 

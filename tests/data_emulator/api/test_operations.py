@@ -26,7 +26,11 @@ def test_it_is_alive_and_ready(http: httpx.Client) -> None:
     assert http.get("/healthz").json() == {"status": "ok"}
     answer = http.get("/readyz")
     assert answer.status_code == 200
-    assert answer.json() == {"ready": True, "checks": {"store": "ok", "minio": "ok", "kafka": "ok"}, "missing": {}}
+    assert answer.json() == {
+        "ready": True,
+        "checks": {"store": "ok", "minio": "ok", "kafka": "ok", "file": "not configured"},
+        "missing": {"file": ["DATA_EMULATOR_FILE_ROOT"]},
+    }
 
 
 def test_it_is_not_ready_without_its_broker_and_says_so(running: RunningService, kafka_broker: Tansu) -> None:
@@ -60,7 +64,10 @@ def test_a_sink_that_is_not_configured_does_not_hinder(s3_settings: Settings, tm
     answer = TestClient(create_app(settings)).get("/readyz")
     assert answer.status_code == 200
     assert answer.json()["checks"]["kafka"] == "not configured"
-    assert answer.json()["missing"] == {"kafka": ["DATA_EMULATOR_KAFKA_BOOTSTRAP_SERVERS"]}
+    assert answer.json()["missing"] == {
+        "kafka": ["DATA_EMULATOR_KAFKA_BOOTSTRAP_SERVERS"],
+        "file": ["DATA_EMULATOR_FILE_ROOT"],
+    }
 
 
 def test_without_settings_the_missing_variables_are_named(serve: ServiceFactory) -> None:
@@ -70,10 +77,11 @@ def test_without_settings_the_missing_variables_are_named(serve: ServiceFactory)
     assert answer.status_code == 503
     assert answer.json() == {
         "ready": False,
-        "checks": {"store": "ok", "minio": "not configured", "kafka": "not configured"},
+        "checks": {"store": "ok", "minio": "not configured", "kafka": "not configured", "file": "not configured"},
         "missing": {
             "minio": [f"DATA_EMULATOR_{name}" for name in unset[:3]],
             "kafka": [f"DATA_EMULATOR_{unset[3]}"],
+            "file": ["DATA_EMULATOR_FILE_ROOT"],
         },
     }
     refused = bare.http.post("/emulator/", json=request())

@@ -23,11 +23,15 @@ def test_without_settings_every_variable_is_missing() -> None:
     assert sinks["minio"].missing == (ENDPOINT, KEY_ID, SECRET_KEY)
     assert str(sinks["minio"]) == f"S3 is not configured: set {ENDPOINT}, {KEY_ID} and {SECRET_KEY}"
     assert str(sinks["kafka"]) == "Kafka is not configured: set DATA_EMULATOR_KAFKA_BOOTSTRAP_SERVERS"
+    assert str(sinks["file"]) == "Folder is not configured: set DATA_EMULATOR_FILE_ROOT"
 
 
 def test_configured_sinks_tell_where_they_are() -> None:
-    settings = Settings.model_validate({"s3_endpoint": "http://s3:1", "kafka_bootstrap_servers": "k:2", **KEYS})
-    assert [str(sink) for sink in sink_configurations(settings, {}).values()] == ["S3 at http://s3:1", "Kafka at k:2"]
+    settings = Settings.model_validate(
+        {"s3_endpoint": "http://s3:1", "kafka_bootstrap_servers": "k:2", "file_root": "/data", **KEYS}
+    )
+    told = [str(sink) for sink in sink_configurations(settings, {}).values()]
+    assert told == ["S3 at http://s3:1", "Kafka at k:2", "Folder at /data"]
     assert "secret" not in repr(sink_configurations(settings, {}))
 
 

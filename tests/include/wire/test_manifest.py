@@ -26,9 +26,16 @@ def parse(body: Any) -> Any:
 
 def test_a_manifest_of_objects() -> None:
     manifest = parse(S3)
-    assert manifest.place == "s3://transactions"
+    assert manifest.place == "s3://transactions/e1/"
     assert manifest.objects == (ManifestObject("k", 5, 50, "sha256:0"),)
     assert (manifest.records, manifest.bytes) == (5, 50)
+
+
+def test_the_place_of_files_is_the_services() -> None:
+    place = "file:///data/transactions/e1/"
+    manifest = parse({**S3, "sink": "file", "place": place})
+    assert (manifest.sink, manifest.bucket, manifest.place) == ("file", "transactions", place)
+    assert len(manifest.objects) == 1
 
 
 def test_a_manifest_of_partitions() -> None:

@@ -1,0 +1,67 @@
+"""The kinds of sinks by their names on the wire, and what differs between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, Literal
+
+from data_emulator.settings import Settings
+from data_emulator.sinks.base import Target
+from data_emulator.sinks.bucket import Bucket
+from data_emulator.sinks.file import FileTarget, Folder
+from data_emulator.sinks.kafka import KafkaTarget
+from data_emulator.sinks.s3 import S3Bucket, S3Target
+
+OpenBucket = Callable[[Settings, str, timedelta], Bucket]
+"""Opens a bucket by its name; a request may take so long, its retries included."""
+
+
+@dataclass(frozen=True)
+class SinkKind:
+    """A kind of sink.
+
+    :param name: on the wire, a request's `emulator_sync`.
+    :param manifest_name: on the wire, a manifest's `sink`.
+    :param title: what people call it.
+    :param destination: what people call that which has the domain's name there.
+    :param target: makes the target from settings that configure the sink: see `sinks.configured`.
+    :param place: returns where an emulation's data is, as a URL, from the settings, the bucket or topic, and its id.
+    :param bucket: opens a bucket; `None` where each record is a message of its own.
+    """
+
+    name: str
+    manifest_name: Literal["s3", "kafka", "file"]
+    title: str
+    destination: str
+    target: Callable[[Settings], Target]
+    place: Callable[[Settings, str, str], str]
+    bucket: OpenBucket | None = None
+
+    @property
+    def keeps_objects(self) -> bool:
+        """Whether records lie in objects, several in one or not."""
+        return self.bucket is not None
+
+
+def _file_place(settings: Settings, destination: str, emulation_id: str) -> str:
+    root = settings.file_root
+    # Unset since: the files are where they were, but that place is not known here.
+    return f"file:{destination}/{emulation_id}/" if root is None else f"{(root / destination).as_uri()}/{emulation_id}/"
+
+
+def _folder(settings: Settings, name: str, _: timedelta) -> Bucket:
+    return Folder((settings.file_root or Path()) / name)
+
+
+SINKS: Final = {
+    kind.name: kind
+    for kind in (
+        SinkKind("minio", "s3", "S3", "bucket", S3Target, lambda _, bucket, of: f"s3://{bucket}/{of}/", S3Bucket),
+        SinkKind("kafka", "kafka", "Kafka", "topic", KafkaTarget, lambda _, topic, of: f"kafka://{topic}"),
+        SinkKind("file", "file", "Files", "folder", FileTarget, _file_place, _folder),
+    )
+}
+BY_MANIFEST_NAME: Final = {kind.manifest_name: kind for kind in SINKS.values()}
