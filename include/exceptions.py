@@ -47,15 +47,17 @@ class DataEmulatorUnavailableError(DataEmulatorError):
 
 
 class DataEmulatorConnectionError(DataEmulatorUnavailableError):
-    """No complete answer: connection refused or reset, name not resolved, timed out.
+    """No answer came, or only part of one: connection refused or reset, name not resolved, timed out.
 
-    :param reason: why, in a sentence without its full stop
-    :param asked: what was asked, and of whom
+    :param what: what happened, as a sentence without its full stop
+    :param advice: what to do about it, likewise
+    :param asked: what was requested, and from whom
     """
 
-    def __init__(self, reason: str, asked: str) -> None:
-        super().__init__(f"{reason} ({asked})")
-        self.reason = reason
+    def __init__(self, what: str, advice: str, asked: str) -> None:
+        super().__init__(f"{what}: {advice} ({asked})")
+        self.reason = f"{what}: {advice}"
+        self.short = f"{what} ({asked})"
 
 
 class DataEmulatorAnswerError(DataEmulatorUnavailableError):

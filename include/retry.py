@@ -9,7 +9,7 @@ from typing import Any
 
 from tenacity import RetryCallState, retry_if_exception_type, stop_after_attempt
 
-from .exceptions import DataEmulatorUnavailableError
+from .exceptions import DataEmulatorConnectionError, DataEmulatorUnavailableError
 
 #: Status codes that say "not now" rather than "no", unless the connection names others.
 TRANSIENT_STATUS_CODES = frozenset({429, 500, 502, 503, 504})
@@ -52,7 +52,10 @@ class RetryPolicy:
 
         def log_failure(state: RetryCallState) -> None:
             wait_s = state.next_action.sleep if state.next_action else 0.0
-            warn("Attempt %d of %d failed, retrying in %.1f s: %s", state.attempt_number, limit, wait_s, _error(state))
+            error = _error(state)
+            # What to do about it is told once, by the error that the last attempt ends with.
+            what = error.short if isinstance(error, DataEmulatorConnectionError) else error
+            warn("Attempt %d of %d failed, retrying in %.1f s: %s", state.attempt_number, limit, wait_s, what)
 
         return {
             "retry": retry_if_exception_type(DataEmulatorUnavailableError),

@@ -51,6 +51,8 @@ def _is_emulator(answer: Answer) -> bool:
 def _why_no_emulator(answer: Answer, settings: ConnectionSettings) -> str:
     """The sentence for an answer that shows that the service is not there, or cannot be used."""
     url, status = settings.base_url, answer.status_code
+    if answer.other_server:
+        return f"{url} is {answer.other_server}, not a Data Emulator Service: set Host and Port to the service's."
     if 300 <= status < 400:
         return f"{url} answers {status} with {answer.detail()}."
     if status == 401:

@@ -185,4 +185,4 @@ class DataEmulatorHook(HttpHook):
         try:
             return call_within(settings.connect_timeout_s + answer_s, exchange)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise DataEmulatorConnectionError(why_no_answer(error, settings), f"{call.method} {url}") from None
+            raise DataEmulatorConnectionError(*why_no_answer(error, settings), f"{call.method} {url}") from None

@@ -158,4 +158,4 @@ class DataEmulatorClient:
                         break
                 return body.answer(call, settings, response.status, response.headers)
         except (aiohttp.ClientError, OSError) as error:
-            raise DataEmulatorConnectionError(why_no_answer(error, settings), f"{call.method} {url}") from None
+            raise DataEmulatorConnectionError(*why_no_answer(error, settings), f"{call.method} {url}") from None

@@ -18,6 +18,7 @@ from ..exceptions import (
 )
 from ..retry import TRANSIENT_STATUS_CODES
 from .call import Call
+from .other_server import other_server
 
 _MAX_DETAIL_CHARS = 1000
 _NO_SUCH_ROUTE = (404, 405, 501)
@@ -83,6 +84,8 @@ class Answer:
         status = self.status_code
         if 200 <= status < 300:
             return
+        if self.other_server:
+            raise self.not_understood(f"status {status}")
         detail = self.detail()
         if status in self.transient:
             raise DataEmulatorUnavailableError(
@@ -96,7 +99,17 @@ class Answer:
 
     def not_understood(self, what: str) -> DataEmulatorAnswerError:
         """Return the error for an answer that is not from a Data Emulator Service."""
+        if self.other_server:
+            return DataEmulatorAnswerError(
+                f"This is {self.other_server}, not a Data Emulator Service: set Host and Port of the connection to the "
+                f"service's ({self.status_code}, {self.asked})"
+            )
         return DataEmulatorAnswerError(f"This is not an answer from a Data Emulator Service: {what} ({self.asked})")
+
+    @property
+    def other_server(self) -> str | None:
+        """What kind of server answers instead of a Data Emulator Service; None when that cannot be told."""
+        return None if self._has_detail else other_server(self.headers, self.text)
 
     def detail(self) -> str:
         """Return the service's reason: the body's ``detail``, a string or FastAPI's list, or the start of the body."""

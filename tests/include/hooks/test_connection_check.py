@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from airflow.models import Connection
 
+from data_emulator.stack.seaweedfs import SeaweedFS
+from data_emulator.stack.tansu import Tansu
 from include.hooks.data_emulator import DataEmulatorHook
 from tests.include.hooks.servers import Authority, serving
 from tests.wire.recorded_server import recorded_server
@@ -71,13 +73,6 @@ def check(connect: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[
         return good, message
 
     return check
-
-
-@pytest.fixture
-def closed_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return int(bound.getsockname()[1])
 
 
 class TestNoAnswer:
@@ -248,6 +243,44 @@ class TestNoEmulator:
         assert not good
         assert says in message
         assert f"http://127.0.0.1:{port}" in message
+
+    @pytest.mark.parametrize(
+        ("answer", "other"),
+        [
+            (reply(403, "<Error><Code>AccessDenied</Code></Error>"), "an S3 store"),
+            (reply(200, "<?xml version='1.0'?>\n<ListAllMyBucketsResult/>"), "an S3 store"),
+            (reply(404, "", X_Amz_Request_Id="18EC18D02665805A"), "an S3 store"),
+            (reply(503, "<Error>\n <Code>SlowDown</Code></Error>"), "an S3 store"),
+            (reply(200, "<!doctype html><html><head><title>Airflow</title>"), "Airflow itself"),
+        ],
+    )
+    def test_another_server_is_called_by_its_name(self, answer: Reply, other: str, check: Any) -> None:
+        with serving(scripted({}, answer)) as port:
+            good, message = check(f"http://127.0.0.1:{port}")
+        assert not good
+        assert message == (
+            f"http://127.0.0.1:{port} is {other}, not a Data Emulator Service: set Host and Port to the service's."
+        )
+
+    def test_what_the_service_says_behind_amazons_load_balancer_counts(self, check: Any) -> None:
+        refusal = reply(401, {"detail": "no token"}, X_Amz_Request_Id="18EC18D02665805A")
+        with serving(scripted({}, refusal)) as port:
+            assert "refuses the token (401): set Token" in check(f"http://127.0.0.1:{port}")[1]
+
+    @pytest.mark.integration
+    def test_the_port_of_a_real_store(self, check: Any, s3_store: SeaweedFS) -> None:
+        good, message = check(s3_store.endpoint)
+        assert not good
+        assert message == (
+            f"{s3_store.endpoint} is an S3 store, not a Data Emulator Service: set Host and Port to the service's."
+        )
+
+    @pytest.mark.integration
+    def test_the_port_of_a_real_broker(self, check: Any, kafka_broker: Tansu) -> None:
+        good, message = check(f"http://{kafka_broker.bootstrap_servers}", read_timeout=1)
+        assert not good
+        assert "correct Port if it is" in message
+        assert "Kafka" in message
 
     def test_pythons_file_server(self, check: Any) -> None:
         with serving(Files) as port:

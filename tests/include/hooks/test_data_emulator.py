@@ -9,6 +9,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from requests_mock import ANY
 from requests_mock.mocker import Mocker
 
+from data_emulator.stack.seaweedfs import SeaweedFS
 from include.exceptions import (
     DataEmulatorAnswerError,
     DataEmulatorConfigError,
@@ -124,6 +125,37 @@ def test_the_token_reaches_no_log_and_no_error(
     assert "Attempt 1 of 2 failed" in log
     assert "hunter2" not in log
     assert "hunter2" not in f"{caught.value!r} {vars(caught.value)} {hook!r} {hook.settings!r}"
+
+
+def test_a_service_that_is_down_is_told_in_a_line_an_attempt_and_with_advice_in_the_end(
+    connect: Any, capfd: pytest.CaptureFixture[str], closed_port: int
+) -> None:
+    connect(f"http://127.0.0.1:{closed_port}", retry_attempts=3)
+    hook = DataEmulatorHook()
+    with pytest.raises(DataEmulatorConnectionError) as caught:
+        hook.get_status("e1")
+    asked = f"(GET http://127.0.0.1:{closed_port}/emulator/e1/status)"
+    what = f"127.0.0.1:{closed_port} refuses connections, so nothing listens there"
+    told = [line for line in capfd.readouterr().out.splitlines() if "127.0.0.1" in line]
+    assert len(told) == 2  # one for each attempt that another follows, and nothing of urllib3's or tenacity's
+    for number, line in enumerate(told, start=1):
+        assert f"Attempt {number} of 3 failed, retrying in 0.0 s: {what} {asked}" in line
+    good, tested = hook.test_connection()
+    assert not good
+    assert str(caught.value) == f"{tested.removesuffix('.')} {asked}"
+    assert tested.startswith(f"{what}: correct Host and Port, or start the service")
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("ask", ["get_status", "start_emulation"])
+def test_the_port_of_an_s3_store_is_recognised(ask: str, connect: Any, s3_store: SeaweedFS) -> None:
+    connect(s3_store.endpoint, retry_attempts=1)
+    hook = DataEmulatorHook()
+    with pytest.raises(DataEmulatorAnswerError) as caught:
+        hook.get_status("e1") if ask == "get_status" else hook.start_emulation(REQUEST, "key")
+    assert str(caught.value).startswith(
+        "This is an S3 store, not a Data Emulator Service: set Host and Port of the connection to the service's (40"
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from aiohttp import web
 from airflow.sdk.exceptions import AirflowFailException
 
+from data_emulator.stack.seaweedfs import SeaweedFS
 from include.exceptions import (
     DataEmulatorAnswerError,
     DataEmulatorConfigError,
@@ -115,6 +116,15 @@ async def test_refused_connections_and_silence_are_connection_errors(connect: An
             await client.get_status("e1")
     for caught in (silent, refused):
         assert "hunter2" not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+@pytest.mark.integration
+async def test_the_port_of_an_s3_store_is_recognised(connect: Any, s3_store: SeaweedFS) -> None:
+    connect(s3_store.endpoint, retry_attempts=1)
+    async with DataEmulatorAsyncHook().open() as client:
+        for look in (client.get_status("e1"), client.get_statuses(["e1"], 0, minimal=False)):
+            with pytest.raises(DataEmulatorAnswerError, match="This is an S3 store, not a Data Emulator Service"):
+                await look
 
 
 @pytest.mark.parametrize(("status_code", "cancelled"), [(202, True), (409, False)])
