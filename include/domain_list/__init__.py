@@ -1,4 +1,4 @@
-"""The list of domains to emulate, as the Airflow Variable ``emulation_domains`` holds it.
+"""The list of domains to emulate, stored in the Airflow Variable ``emulation_domains``.
 
 The Variable is a JSON array. An entry is a domain's name, or an object with ``emulation_domain`` and any of the other
 fields (:mod:`include.domain_list.fields`), which then replace the defaults::

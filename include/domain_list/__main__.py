@@ -1,4 +1,4 @@
-"""Check a list in a file, or print the list's JSON Schema."""
+"""Check a list of domains in a file, or print its JSON Schema."""
 
 from __future__ import annotations
 

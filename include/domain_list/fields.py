@@ -1,7 +1,7 @@
-"""The fields of an entry: what each may be, as JSON Schema and in words, and the check of a value against that.
+"""The fields of an entry: allowed values as JSON Schema and in words, and the check against them.
 
-This table is the only place that says so: the parser checks by it, and ``docs/emulation_domains.schema.json`` is
-generated from it (:mod:`include.domain_list.schema`).
+This table is the single source: the parser uses it, and ``docs/emulation_domains.schema.json`` is generated from it
+(:mod:`include.domain_list.schema`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _TIME = (
 
 @dataclass(frozen=True)
 class Field:
-    """What a field of an entry may be.
+    """The allowed values of a field.
 
     :param allowed: in words, for errors
     :param schema: as JSON Schema, of the keywords that :func:`matches` knows, with description, default and examples
@@ -46,14 +46,14 @@ class Field:
     schema: Mapping[str, Any]
 
     def allows(self, value: Any) -> bool:
-        """Tell whether the field may have this value."""
+        """Return whether the field may have this value."""
         return matches(self.schema, value)
 
 
 def matches(schema: Mapping[str, Any], value: Any) -> bool:
-    """Check a value against a JSON Schema of the keywords that are used here, as a validator would.
+    """Check a value against a JSON Schema that uses only the keywords in this module.
 
-    It is not left to a library, since a list is checked where nothing is installed, too.
+    Done without a library, so that a list can be checked where nothing is installed.
     """
     types = schema.get("type", [])
     if types and not any(_TYPES[name](value) for name in ([types] if isinstance(types, str) else types)):
@@ -75,7 +75,7 @@ def matches(schema: Mapping[str, Any], value: Any) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """Return a whole number as an integer, however it was written: JSON has one kind of numbers."""
+    """Return a whole number as an integer, however it is written: JSON has only one number type."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -102,11 +102,11 @@ def _from_1(*, or_null: bool = False, **more: Any) -> Field:
 
 def _seconds(most: int, **more: Any) -> Field:
     schema = {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": most, **more}
-    return Field(f"a number of seconds above 0, up to {most}, or null", schema)
+    return Field(f"a number of seconds above 0 and at most {most}, or null", schema)
 
 
 def _time(**more: Any) -> Field:
-    allowed = 'a time with a zone, like "2026-01-31T00:00:00+00:00", or null'
+    allowed = 'a time with a time zone, like "2026-01-31T00:00:00+00:00", or null'
     return Field(allowed, {"type": ["string", "null"], "pattern": _TIME, **more})
 
 
@@ -114,7 +114,7 @@ DOMAIN = Field(
     "a name of letters, digits, '.', '_' and '-'",
     {
         "title": "Domain",
-        "description": "A domain's name. Upper case is lowered.",
+        "description": "The domain's name; case does not matter.",
         "type": "string",
         "pattern": _NAME,
         "examples": ["user-profile", "device-log", "transaction"],
@@ -127,27 +127,25 @@ FIELDS: dict[str, Field] = {
         "minio",
         "kafka",
         "file",
-        description="Where to: minio is any S3 store, file a folder on the service's machine. Left out: kafka for "
-        "device-log and transaction, minio for all others.",
+        description="The sink: minio (any S3 store), kafka, or file (a folder on the service's machine). Default: kafka "
+        "for device-log and transaction, minio for all others.",
     ),
     "format_type": _one_of(
-        "json", "csv", "parquet", "avro", description="What objects or messages are.", default="json"
+        "json", "csv", "parquet", "avro", description="Format of objects or messages.", default="json"
     ),
     "sync_type": _one_of(
         "grouped",
         "chunked",
         "single",
-        description="In S3: one object, objects of about max_chunk_size bytes, or one object a record.",
+        description="In S3: one object, objects of about max_chunk_size bytes, or one object per record.",
         default="grouped",
     ),
-    "max_chunk_size": _from_1(description="Bytes, for chunked.", default=1024),
-    "timeout": _from_1(
-        description="How long to emulate, in seconds. Left out: 30 for user-profile, 60 for all others."
-    ),
+    "max_chunk_size": _from_1(description="Size of an object in bytes, for chunked.", default=1024),
+    "timeout": _from_1(description="How long to emulate, in seconds. Default: 30 for user-profile, 60 for all others."),
     "rate": Field(
-        f'a number above 0, up to {MAX_RATE}, "unlimited" or null',
+        f'a number above 0 and at most {MAX_RATE}, "unlimited" or null',
         {
-            "description": 'Records a second; null or "unlimited" is as fast as it goes. Left out: the service '
+            "description": 'Records per second; null or "unlimited" is as fast as possible. Default: the service '
             "decides.",
             "anyOf": [
                 {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": MAX_RATE},
@@ -155,12 +153,12 @@ FIELDS: dict[str, Field] = {
             ],
         },
     ),
-    "max_records": _from_1(or_null=True, description="End after this many records, if time allows."),
+    "max_records": _from_1(or_null=True, description="End after this many records, if the duration suffices."),
     "seed": Field(
         "an integer from -2^63 to 2^63 - 1, or null",
         {
-            "description": "The same seed makes the same data, with users of its own. With window: with the interval, "
-            "what its data is made from.",
+            "description": "The same seed gives the same data, with its own users. With window, seed and interval "
+            "together determine the data.",
             "type": ["integer", "null"],
             "minimum": -(2**63),
             "maximum": 2**63 - 1,
@@ -169,7 +167,7 @@ FIELDS: dict[str, Field] = {
     "compression": Field(
         'a name, like "gzip", or null',
         {
-            "description": "Of objects in S3. Left out: the format's usual one.",
+            "description": "Compression of S3 objects. Default: the format's usual one.",
             "type": ["string", "null"],
             "pattern": _NAME,
             "examples": ["gzip", "zstd", "none"],
@@ -178,39 +176,39 @@ FIELDS: dict[str, Field] = {
     "window": Field(
         f'"{DATA_INTERVAL}" or null',
         {
-            "description": "data_interval: a backfill over the run's own data interval, the same data whenever the day "
-            "is run again. It needs max_records, or a rate and timeout, and has no start_time and end_time.",
+            "description": "data_interval: backfill the run's own data interval, with the same data whenever it is run "
+            "again. Requires max_records, or rate and timeout; excludes start_time and end_time.",
             "enum": [DATA_INTERVAL, None],
         },
     ),
-    "start_time": _time(
-        description="With end_time: a backfill, whose records lie from here on.", examples=["2026-01-01T00:00:00Z"]
-    ),
+    "start_time": _time(description="With end_time: start of a backfill.", examples=["2026-01-01T00:00:00Z"]),
     "end_time": _time(
-        description="With start_time: where a backfill ends, later than it starts.", examples=["2026-02-01T00:00:00Z"]
+        description="With start_time: end of a backfill, later than its start.", examples=["2026-02-01T00:00:00Z"]
     ),
     "data_emulator_conn_id": Field(
         "the id of an Airflow connection, or null",
         {
-            "description": "The Airflow connection of the service for this entry. Left out: the DAG's.",
+            "description": "The Airflow connection of this entry's service. Default: the DAG's.",
             "type": ["string", "null"],
             "pattern": _CONN_ID,
             "examples": ["data_emulator_default"],
         },
     ),
     "label": Field(
-        "a text of 1 to 100 characters in one line, with no space at its ends, or null",
+        "one line of 1 to 100 characters, without spaces at its ends, or null",
         {
-            "description": 'What the grid and the log call the emulation. Left out: the domain, and "#2" and on where '
-            "it is there again.",
+            "description": "The emulation's name in the grid and the log. Default: the domain, with #2, #3 and so on "
+            "if it is repeated.",
             "type": ["string", "null"],
             "pattern": _LABEL,
         },
     ),
     "wait_timeout": _seconds(
-        _MAX_WAIT_S, description="Seconds to wait in all. Left out: ten minutes longer than timeout."
+        _MAX_WAIT_S, description="Seconds to wait in total. Default: ten minutes longer than timeout."
     ),
     "poll_interval": _seconds(
-        _MAX_POLL_INTERVAL_S, description="Seconds between two looks, at a service without long poll.", default=10
+        _MAX_POLL_INTERVAL_S,
+        description="Seconds between two status requests to a service without long polls.",
+        default=10,
     ),
 }

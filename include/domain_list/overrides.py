@@ -1,4 +1,4 @@
-"""What a manual run replaces in the list, and which of its entries it is for."""
+"""Apply the overrides of a manual run, and select its entries."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def with_overrides(
     seed: Any = None,
     only: Any = None,
 ) -> list[dict[str, Any]]:
-    """Return the list with what a manual run replaces in every entry, or only some entries of it.
+    """Return the list, or selected entries, with the overrides of a manual run applied.
 
-    What an entry is waited for beyond its duration stays as it is; a wait that is shorter than the duration, too.
+    The time to wait beyond the duration stays the same, and so does a wait that is shorter than the duration.
 
     :param domains: as :func:`parse_domain_list` gives them; left as they are
     :param rate: records a second, or ``"unlimited"``; a number may be text, as the form sends it; None as in the list
@@ -39,7 +39,7 @@ def with_overrides(
     overrides = {name: plain(value) for name, value in given.items() if value is not None}
     problems = problems_of(overrides) + _problems_of_only(only, [domain["emulation_label"] for domain in domains])
     if problems:
-        raise DomainListError(problems, "What the run shall replace in the list of domains")
+        raise DomainListError(problems, "The overrides of this run")
     replaced = []
     for domain in domains:
         if only and domain["emulation_label"] not in only:
@@ -56,10 +56,10 @@ def _problems_of_only(only: Any, labels: Sequence[str]) -> list[str]:
     if only is None:
         return []
     if not isinstance(only, list) or not all(isinstance(each, str) for each in only):
-        return [f"only is {only!r}; allowed is an array of labels, or null"]
+        return [f"only is {only!r}; it must be an array of labels, or null"]
     problems = []
     for label in sorted(set(only).difference(labels)):
         close = difflib.get_close_matches(label, labels, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(map(repr, labels))}"
-        problems.append(f"only names {label!r}, which is no entry's label; {hint}")
+        hint = f"did you mean {close[0]!r}?" if close else f"the labels are {', '.join(map(repr, labels))}"
+        problems.append(f"only names {label!r}, but no entry has that label; {hint}")
     return problems

@@ -13,16 +13,16 @@ from .fields import FIELDS, plain
 
 VARIABLE = "emulation_domains"
 
-#: The list when the Variable is not set: the three domains of the article.
+#: The list if the Variable is not set: the article's three domains.
 ARTICLE_DOMAINS = ("user-profile", "device-log", "transaction")
 
-#: As many entries as Airflow maps a task over, unless its ``[core] max_map_length`` says otherwise.
+#: The largest list that Airflow maps a task over, unless ``[core] max_map_length`` says otherwise.
 MAX_ENTRIES = 1024
 
-#: How much longer than its own duration an emulation is waited for: queueing before it, and writing out after it.
+#: Seconds to wait beyond the emulation's duration, for queueing before it and finishing after it.
 WAIT_MARGIN_S = 600
 
-#: Seconds between two looks at an emulation, at a service without long poll.
+#: Seconds between two status requests to a service without long polls.
 POLL_INTERVAL_S = 10
 
 _COMMON_DEFAULTS = {"format_type": "json", "sync_type": "grouped", "max_chunk_size": 1024}
@@ -32,7 +32,7 @@ _DEFAULTS_BY_DOMAIN = {
     "transaction": {"emulator_sync": "kafka", "timeout": 60},
 }
 _DEFAULTS_ELSEWHERE = {"emulator_sync": "minio", "timeout": 60}
-#: None unless given: what the service, or the DAG, decides by itself.
+#: None unless given: the service or the DAG decides.
 _LEFT_OPEN = (
     "rate",
     "max_records",
@@ -45,17 +45,17 @@ _LEFT_OPEN = (
 )
 
 _POOL = (
-    "pool cannot be given here: Airflow fixes the pool of a task when it reads the DAG file, before this list is read. "
-    "Name it for the tasks in the DAG file, as pool='data_emulator', and change how many run at once under Admin > "
-    "Pools, or by `airflow pools set --include-deferred data_emulator SLOTS DESCRIPTION`"
+    "pool cannot be set here: Airflow needs a task's pool when it parses the DAG file, before this list is read. "
+    "Set it in the DAG file, as pool='data_emulator', and change its number of slots under Admin > Pools, or with "
+    "`airflow pools set --include-deferred data_emulator SLOTS DESCRIPTION`"
 )
 
 
 class DomainListError(ValueError):
-    """The list, or what shall replace some of it, cannot be used.
+    """The list of domains, or an override, is invalid.
 
-    :param problems: one sentence each: which entry, which field, what it is and what is allowed
-    :param what: what cannot be used
+    :param problems: one sentence each: the entry, the field, its value and what is allowed
+    :param what: what is invalid
     """
 
     def __init__(self, problems: list[str], what: str = f"The Airflow Variable {VARIABLE!r}") -> None:
@@ -64,7 +64,7 @@ class DomainListError(ValueError):
 
 
 class _Object(dict[str, Any]):
-    """A JSON object that remembers which keys it had twice: a dictionary keeps only the last of them."""
+    """A JSON object that remembers its repeated keys, of which a dictionary keeps only the last."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
@@ -74,7 +74,7 @@ class _Object(dict[str, Any]):
 def parse_domain_list(
     text: str | None, *, variable: str = VARIABLE, max_entries: int = MAX_ENTRIES
 ) -> list[dict[str, Any]]:
-    """Read and check the list of an Airflow Variable.
+    """Parse and check the list in an Airflow Variable.
 
     :param text: the Variable's value; None if it is not set: then the list is that of the article
     :param variable: the Variable's name, for errors
@@ -88,17 +88,17 @@ def parse_domain_list(
     try:
         entries = json.loads(text, object_pairs_hook=_Object)
     except json.JSONDecodeError as error:
-        problem = f"it is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        problem = f"it is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         raise DomainListError([problem], what) from None
     except (ValueError, RecursionError) as error:  # a number or a nesting beyond what Python reads
-        raise DomainListError([f"it cannot be read as JSON: {error}"], what) from None
+        raise DomainListError([f"it cannot be parsed as JSON: {error}"], what) from None
     return check_entries(entries, what=what, max_entries=max_entries)
 
 
 def check_entries(
     entries: Any, *, what: str = "The list of domains", max_entries: int = MAX_ENTRIES
 ) -> list[dict[str, Any]]:
-    """Check a list of entries, and fill in their defaults.
+    """Check a list of entries and fill in their defaults.
 
     :param entries: domains' names and mappings of fields
     :param what: what the list is, for errors
@@ -113,9 +113,7 @@ def check_entries(
     if not 1 <= len(entries) <= max_entries:
         size = f"it has {len(entries)} entries; " if entries else "it is empty; "
         hint = "" if entries else ". To emulate nothing, pause the DAG"
-        raise DomainListError(
-            [f"{size}allowed are 1 to {max_entries}, which is Airflow's [core] max_map_length{hint}"], what
-        )
+        raise DomainListError([f"{size}it must have 1 to {max_entries} ([core] max_map_length in Airflow){hint}"], what)
     problems: list[str] = []
     requests = [_request(index, entry, problems) for index, entry in enumerate(entries)]
     if not problems:
@@ -126,9 +124,9 @@ def check_entries(
 
 
 def problems_of(values: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the values of known fields, each by itself and together, one sentence each."""
+    """Return the problems with the values of known fields, one sentence each."""
     problems = [
-        f"{name} is {_shown(values[name])}; allowed is {field.allowed}{_template_hint(name, values[name])}"
+        f"{name} is {_shown(values[name])}; it must be {field.allowed}{_template_hint(name, values[name])}"
         for name, field in FIELDS.items()
         if name in values and not (field.allows(values[name]) and _is_in_the_calendar(name, values[name]))
     ]
@@ -136,7 +134,7 @@ def problems_of(values: Mapping[str, Any]) -> list[str]:
 
 
 def _request(index: int, entry: Any, problems: list[str]) -> dict[str, Any]:
-    """One entry with its defaults filled in; what is wrong with it is added to ``problems``."""
+    """Return one entry with its defaults filled in; add what is wrong with it to ``problems``."""
     if isinstance(entry, str):
         entry = {"emulation_domain": entry}
     if not isinstance(entry, Mapping):
@@ -145,13 +143,13 @@ def _request(index: int, entry: Any, problems: list[str]) -> dict[str, Any]:
     domain = entry.get("emulation_domain")
     where = f"entry {index} ({domain!r})" if isinstance(domain, str) else f"entry {index}"
 
-    problems += [f"{where}: {name} is there twice" for name in getattr(entry, "repeated", ())]
+    problems += [f"{where}: {name} is given twice" for name in getattr(entry, "repeated", ())]
     for name in entry:
         if name == "pool":
             problems.append(f"{where}: {_POOL}")
         elif name not in FIELDS:
             close = difflib.get_close_matches(str(name), FIELDS, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"allowed are {', '.join(FIELDS)}"
+            hint = f"did you mean {close[0]!r}?" if close else f"the fields are {', '.join(FIELDS)}"
             problems.append(f"{where}: unknown field {name!r}; {hint}")
     if "emulation_domain" not in entry:
         problems.append(f"{where}: emulation_domain is missing; it names the domain to emulate")
@@ -176,28 +174,26 @@ def _request(index: int, entry: Any, problems: list[str]) -> dict[str, Any]:
 
 
 def _problems_together(values: Mapping[str, Any]) -> list[str]:
-    """What is wrong with values of which each is allowed by itself."""
+    """Return the problems with combinations of values that are each valid."""
     start, end, window = values.get("start_time"), values.get("end_time"), values.get("window")
     problems = []
     if window and (start or end):
-        problems.append(
-            "window is the run's own interval, so there can be no start_time and end_time; give one or the other"
-        )
+        problems.append("window is the run's own interval and excludes start_time and end_time; give only one of them")
     elif bool(start) != bool(end):
-        problems.append("start_time and end_time belong together; give both, or none")
+        problems.append("start_time and end_time belong together; give both or neither")
     elif start and end and not datetime.fromisoformat(start) < datetime.fromisoformat(end):
         problems.append(f"end_time is {_shown(end)}; it must be later than start_time, {_shown(start)}")
     unpaced = "rate" in values and values["rate"] in (None, "unlimited")
     if (window or (start and end)) and unpaced and values.get("max_records") is None:
         problems.append(
-            "max_records is missing; a backfill spreads a known number of records over its time, so that an "
-            "unlimited rate needs it"
+            "max_records is missing; a backfill spreads a known number of records over its interval, so an "
+            "unlimited rate requires it"
         )
     return problems
 
 
 def _label(requests: list[dict[str, Any]], problems: list[str]) -> None:
-    """Label the entries that have no label of their own; that two have the same one is added to ``problems``."""
+    """Label the entries without a label; add duplicate labels to ``problems``."""
     unlabelled: Counter[str] = Counter()
     first_with: dict[str, int] = {}
     for index, request in enumerate(requests):
@@ -210,8 +206,8 @@ def _label(requests: list[dict[str, Any]], problems: list[str]) -> None:
         if first != index:
             domains = [requests[each]["emulation_domain"] for each in (first, index)]
             problems.append(
-                f"entry {index} ({domains[1]!r}): its label {label!r} is that of entry {first} ({domains[0]!r}) too; "
-                "give each of them a label of its own"
+                f"entry {index} ({domains[1]!r}): its label {label!r} is also that of entry {first} ({domains[0]!r}); "
+                "give each its own label"
             )
 
 
@@ -233,7 +229,7 @@ def _template_hint(name: str, value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value as JSON, or, out of Python and none of JSON's, as Python shows it."""
+    """Format a value as JSON, or as Python does if it has no JSON form."""
     return json.dumps(value, default=repr)
 
 

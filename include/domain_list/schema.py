@@ -1,4 +1,4 @@
-"""The JSON Schema of the list, for editors and form builders: generated from the table of fields."""
+"""Generate the JSON Schema of the list from the table of fields, for editors and form builders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The body of an answer, read up to a limit: what answers in place of the service may never end."""
+"""Read the body of an answer up to a limit, because what answers in place of the service may never end."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ..wire.call import Call
 
 
 class BodyReader:
-    """Collects the chunks of a body as they come.
+    """Collects the chunks of a body.
 
-    :param max_bytes: the longest body, before and after it is decompressed
+    :param max_bytes: the largest body, compressed and decompressed
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -24,31 +24,31 @@ class BodyReader:
 
     @property
     def is_full(self) -> bool:
-        """Whether there is more than allowed, so that reading on is of no use."""
+        """Whether the body already exceeds the limit."""
         return self._size > self._max_bytes
 
     def add(self, chunk: bytes) -> None:
-        """Take the next chunk, as it came over the network."""
+        """Add the next chunk, still compressed."""
         self._chunks.append(chunk)
         self._size += len(chunk)
 
     def answer(self, call: Call, settings: ConnectionSettings, status_code: int, headers: Mapping[str, str]) -> Answer:
-        """Make the answer whose body this is.
+        """Build the answer with this body.
 
-        :raises DataEmulatorAnswerError: for a body that is too long, or cannot be decompressed
+        :raises DataEmulatorAnswerError: for a body that is too long or cannot be decompressed
         """
         url = settings.base_url + call.path
         try:
             text = decoded_text(b"".join(self._chunks), headers.get("Content-Encoding", ""), self._max_bytes)
         except ValueError as error:
             raise DataEmulatorAnswerError(
-                f"This is no answer of a Data Emulator Service: {error} ({call.method} {url})"
+                f"This is not an answer from a Data Emulator Service: {error} ({call.method} {url})"
             ) from None
         return Answer(call, url, status_code, headers, text, settings.retry.status_codes, settings.http.secrets)
 
 
 def decoded_text(body: bytes, encoding: str, max_bytes: int) -> str:
-    """Decode a body, and stop when it becomes longer than allowed: a few kilobytes of gzip can be a gigabyte.
+    """Decode a body, stopping at a limit: a few kilobytes of gzip can expand to a gigabyte.
 
     :param body: as it came
     :param encoding: its ``Content-Encoding``; empty for none
@@ -60,9 +60,9 @@ def decoded_text(body: bytes, encoding: str, max_bytes: int) -> str:
         try:
             body = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(body, max_bytes + 1)  # either, by its header
         except zlib.error as error:
-            raise ValueError(f"its body is not {encoding} ({error})") from None
+            raise ValueError(f"its body is not valid {encoding} ({error})") from None
     elif encoding not in ("", "identity"):
-        raise ValueError(f"its body is encoded by {encoding!r}, which was not asked for")
+        raise ValueError(f"its body has the encoding {encoding!r}, which was not requested")
     if len(body) > max_bytes:
         raise ValueError(f"it is longer than {max_bytes:,} bytes")
     return body.decode(errors="replace")

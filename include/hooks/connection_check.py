@@ -1,4 +1,4 @@
-"""What *Test* in the list of connections says: one plain sentence on what is wrong, and what to do about it."""
+"""The connection's *Test* button: one sentence that says what is wrong and what to do about it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from ..wire.call import Call, readiness_call, status_call
 
 
 def check_connection(send: Callable[[Call], Answer], settings: ConnectionSettings) -> tuple[bool, str]:
-    """Ask for an emulation that cannot exist, and then whether the service is ready; each is asked once.
+    """Request the status of an emulation that cannot exist, then the readiness of the service, once each.
 
-    The answer to the first tells whether the token is good and an emulator is there, of whatever make.
+    The first answer shows whether the token is accepted and the server is a Data Emulator Service of any make.
 
     :param send: sends a request once, or raises DataEmulatorConnectionError
     :param settings: of the connection
@@ -49,7 +49,7 @@ def _is_emulator(answer: Answer) -> bool:
 
 
 def _why_no_emulator(answer: Answer, settings: ConnectionSettings) -> str:
-    """The sentence for an answer that shows that the service is not there, or cannot be used."""
+    """Explain an answer that shows that the service is missing or unusable."""
     url, status = settings.base_url, answer.status_code
     if answer.other_server:
         return f"{url} is {answer.other_server}, not a Data Emulator Service: set Host and Port to the service's."
@@ -78,7 +78,7 @@ def _why_no_emulator(answer: Answer, settings: ConnectionSettings) -> str:
 
 
 def _readiness(answer: Answer, url: str) -> tuple[bool, str]:
-    """The result by the answer to ``GET /readyz``, which the original service does not have."""
+    """Return the result from the answer to ``GET /readyz``, which the original service lacks."""
     answers = f"A Data Emulator Service answers at {url}"
     checks = _checks(answer)
     if answer.status_code == 200 and checks:
@@ -93,7 +93,7 @@ def _readiness(answer: Answer, url: str) -> tuple[bool, str]:
             f"{answers}, but is not ready ({'; '.join(wrong) or answer.detail()}): correct the service's settings for "
             "that, or start what it needs."
         )
-    return True, f"{answers}. It does not tell whether its sinks are ready."
+    return True, f"{answers}. It does not report whether its sinks are ready."
 
 
 def _checks(answer: Answer) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The hook: the only synchronous code that speaks HTTP with a Data Emulator Service."""
+"""The hook: the only synchronous code that sends requests to a Data Emulator Service."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ _CHUNK_BYTES = 1 << 16
 
 
 class DataEmulatorHook(HttpHook):
-    """Start, watch and cancel emulations.
+    """Start, follow and cancel emulations.
 
-    The connection is like Airflow's HTTP connection (``docs/airflow.md`` has what differs), with a Token that is sent
-    as a bearer token, and the fields that ``include/provider_info.py`` describes.
+    The connection is like Airflow's HTTP connection (see ``docs/airflow.md`` for the differences), with a Token that is
+    sent as a bearer token, and the fields in ``include/provider_info.py``.
 
     Transient failures (no answer, an answer that is not the service's, the connection's ``retry_status_codes``) are
     retried by the connection's retry policy, a POST only if it carries an idempotency key. All methods raise
-    ``DataEmulatorConfigError`` for a connection that cannot be used, ``DataEmulatorUnavailableError`` when the last
-    attempt failed too, and ``DataEmulatorRequestError`` when the service refused.
+    ``DataEmulatorConfigError`` for an invalid connection, ``DataEmulatorUnavailableError`` when all attempts failed,
+    and ``DataEmulatorRequestError`` when the service refused the request.
 
-    :param data_emulator_conn_id: the Airflow connection, which is looked up once
+    :param data_emulator_conn_id: the Airflow connection, which is read once
     """
 
     conn_name_attr = CONN_NAME_ATTR
@@ -55,21 +55,21 @@ class DataEmulatorHook(HttpHook):
 
     @cached_property
     def settings(self) -> ConnectionSettings:
-        """What the connection says."""
+        """The settings of the connection."""
         return ConnectionSettings.read(self.data_emulator_conn_id)
 
     def get_conn(
         self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
     ) -> requests.Session:
-        """Make a session of requests by the connection; the HTTP hook's own methods use it too.
+        """Return a session configured by the connection; the HTTP hook's own methods use it too.
 
-        :param headers: of every request, beside the connection's
+        :param headers: for every request, in addition to the connection's
         :param extra_options: of the HTTP hook's ``run``
-        :raises DataEmulatorConfigError: for a connection that cannot be used
+        :raises DataEmulatorConfigError: for an invalid connection
         """
         route = Route.to(self.settings, self.data_emulator_conn_id)
         session = requests.Session()
-        session.trust_env = False  # the route has what counts of the environment
+        session.trust_env = False  # the route already includes the environment's settings
         session.verify = route.authorities or False
         if route.cert is not None:
             file, key = route.cert
@@ -83,11 +83,11 @@ class DataEmulatorHook(HttpHook):
         return session
 
     def start_emulation(self, request: EmulationRequest, idempotency_key: str | None) -> str:
-        """Ask for an emulation.
+        """Start an emulation.
 
         :param request: what to emulate
-        :param idempotency_key: the same key and request give the same emulation, at a service that knows the header;
-            without a key the request is sent once only
+        :param idempotency_key: the same key and request give the same emulation, if the service supports the header;
+            without a key the request is sent only once
         :return: the emulation's id
         """
         return self.find_or_start_emulation(request, idempotency_key).emulation_id
@@ -95,45 +95,45 @@ class DataEmulatorHook(HttpHook):
     def find_or_start_emulation(
         self, request: EmulationRequest, idempotency_key: str | None, *, attempts: int | None = None
     ) -> Started:
-        """Ask for an emulation as :meth:`start_emulation` does, and tell whether it was there already.
+        """Start an emulation like :meth:`start_emulation`, and report whether it had already been started.
 
-        :param attempts: instead of the policy's number
+        :param attempts: overrides the policy's number
         """
         started = self._call(start_call(request, idempotency_key), parse_started, attempts=attempts)
         if started.replayed:
-            self.log.info("Emulation %s had been started under this key already; staying with it", started.emulation_id)
+            self.log.info("Emulation %s was already started with this key; reusing it", started.emulation_id)
         return started
 
     def get_status(self, emulation_id: str, wait_s: int | None = None) -> EmulationStatus:
-        """Look at an emulation.
+        """Return the status of an emulation.
 
         :param emulation_id: the emulation
-        :param wait_s: let the service hold the answer until the emulation is over, or for that many seconds; a service
-            that does not know long polls answers at once, and then ``waited`` is False
+        :param wait_s: long poll: let the service hold the answer until the emulation has ended, for up to this many
+            seconds; a service without long polls answers at once, and then ``waited`` is False
         :raises EmulationNotFoundError: when the service does not know the emulation
         """
         return self._call(status_call(emulation_id, wait_s), partial(parse_status, emulation_id))
 
     def cancel(self, emulation_id: str, *, attempts: int | None = None) -> bool:
-        """Ask for an emulation to be cancelled.
+        """Cancel an emulation.
 
-        :param attempts: instead of the policy's number
-        :return: True if the service will cancel it, False if it was over already
+        :param attempts: overrides the policy's number
+        :return: True if the service will cancel it, False if it had already ended
         :raises DataEmulatorRequestError: with ``http_status`` 405 from a service that cannot cancel
         :raises EmulationNotFoundError: when the service does not know the emulation
         """
         return self._call(cancel_call(emulation_id), parse_cancelled, attempts=attempts)
 
     def get_manifest(self, emulation_id: str) -> Manifest:
-        """Where a completed emulation's data lies.
+        """Return the manifest of a completed emulation: where its data is.
 
         :raises EmulationNotFoundError: when the service does not know the emulation
-        :raises DataEmulatorRequestError: with ``http_status`` 404 from a service that knows no manifests
+        :raises DataEmulatorRequestError: with ``http_status`` 404 from a service without manifests
         """
         return self._call(manifest_call(emulation_id), partial(parse_manifest, emulation_id))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Tell whether a Data Emulator Service can be used by this connection, or what is wrong and what to do."""
+        """Check whether the connection leads to a usable service; say what is wrong and what to do if not."""
         from .connection_check import check_connection  # no task needs it
 
         try:
@@ -142,9 +142,9 @@ class DataEmulatorHook(HttpHook):
             return False, f"{error}."
 
     def _call(self, call: Call, parse: Callable[[Answer], T], *, attempts: int | None = None) -> T:
-        """Send a request as often as the policy allows, and parse the answer.
+        """Send a request, retrying as the policy allows, and parse the answer.
 
-        :param attempts: instead of the policy's number; a request that is not repeatable is sent once anyway
+        :param attempts: overrides the policy's number; a request that is not repeatable is always sent once
         """
         attempts = attempts if call.repeatable else 1
         retrying = Retrying(**self.settings.retry.tenacity_arguments(self.log.warning, attempts=attempts))
@@ -155,7 +155,7 @@ class DataEmulatorHook(HttpHook):
 
         :raises DataEmulatorConnectionError: when no answer came in time
         :raises DataEmulatorAnswerError: for an answer without an end
-        :raises DataEmulatorConfigError: when a file that the connection names for TLS cannot be read
+        :raises DataEmulatorConfigError: when a TLS file that the connection names cannot be read
         """
         settings = self.settings
         session = self.get_conn(dict(call.headers))

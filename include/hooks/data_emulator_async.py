@@ -1,4 +1,4 @@
-"""The hook's async twin, for triggers: the same requests, answers, errors and retry policy, on aiohttp."""
+"""The async twin of the hook, for triggers: same requests, answers, errors and retry policy, on aiohttp."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class DataEmulatorAsyncHook(BaseHook):
-    """Watch and cancel emulations without blocking an event loop.
+    """Follow and cancel emulations without blocking the event loop.
 
     Look the connection up, and take one HTTP session, for a whole wait::
 
@@ -99,14 +99,14 @@ class DataEmulatorClient:
     async def get_status(
         self, emulation_id: str, wait_s: int | None = None, *, attempts: int | None = None
     ) -> EmulationStatus:
-        """Look at an emulation, and let the service hold the answer for up to ``wait_s`` seconds.
+        """Return the status of an emulation, with a long poll of up to ``wait_s`` seconds.
 
         :param attempts: instead of the policy's number; for a caller that paces itself
         """
         return await self._call(status_call(emulation_id, wait_s), partial(parse_status, emulation_id), attempts)
 
     async def get_statuses(self, emulation_ids: Sequence[str], wait_s: int, *, minimal: bool) -> Statuses:
-        """Look at many emulations, once, and let the service hold the answer until one of them is over.
+        """Return the status of many emulations, with a long poll until one of them has ended.
 
         :param emulation_ids: at most 10,000, this project's service's limit
         :param wait_s: for how long the service may hold the answer, in seconds; 0 for not at all
@@ -117,11 +117,11 @@ class DataEmulatorClient:
         return await self._call(statuses_call(emulation_ids, wait_s, minimal=minimal), parse_statuses, attempts=1)
 
     async def cancel(self, emulation_id: str) -> bool:
-        """Ask for an emulation to be cancelled; False if it was over already."""
+        """Cancel an emulation; return False if it had already ended."""
         return await self._call(cancel_call(emulation_id), parse_cancelled)
 
     async def _call(self, call: Call, parse: Callable[[Answer], T], attempts: int | None = None) -> T:
-        """Send a request as often as the policy allows, and parse the answer."""
+        """Send a request, retrying as the policy allows, and parse the answer."""
         attempts = attempts if call.repeatable else 1
         retrying = AsyncRetrying(**self.settings.retry.tenacity_arguments(log.warning, attempts=attempts))
 

@@ -1,4 +1,4 @@
-"""A bound in time for calls that have none of their own."""
+"""A time limit for calls that have none of their own."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 def call_within(timeout_s: float, function: Callable[[], T]) -> T:
-    """Call a function in a thread, and stop waiting for it after a time.
+    """Call a function in a thread, and stop waiting for it after a timeout.
 
-    A thread cannot be ended: one that is not done in time goes on, and is dropped with its process. That is for
-    requests, whose own time-outs count from byte to byte, and not at all while a name is looked up.
+    A thread cannot be stopped: one that is too slow keeps running until its process ends. Needed for ``requests``,
+    whose timeouts restart with every byte and do not cover name resolution.
 
     :param timeout_s: seconds to wait
     :raises TimeoutError: when the function has not returned in time

@@ -1,4 +1,4 @@
-"""Why a request got no answer, in one sentence that says which field to correct: for requests and aiohttp alike."""
+"""Explain in one sentence why a request got no answer and which field to correct, for requests and aiohttp."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ _NO_TLS_THERE = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_
 
 
 def why_no_answer(error: BaseException, settings: ConnectionSettings) -> tuple[str, str]:
-    """Return the two halves of the sentence: what happened, and what to do about it.
+    """Return what happened, and what to do about it.
 
-    :param error: what the HTTP library raised, or a TimeoutError for an answer that was not there as a whole in time
+    :param error: what the HTTP library raised, or a TimeoutError for an answer that was not complete in time
     :param settings: of the connection that was used
     """
     parts = urlsplit(settings.base_url)
@@ -112,12 +112,12 @@ def _why_not_trusted(error: ssl.SSLCertVerificationError, at: str) -> tuple[str,
 
 
 def _find(error: BaseException, *kinds: type[BaseException]) -> Any:
-    """The first of an error's causes that is of one of these kinds."""
+    """Return the first of an error's causes that is of one of these types."""
     return next((each for each in _causes(error) if isinstance(each, kinds)), None)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it was raised for, from the outside in; urllib3 keeps causes in ``reason`` and arguments."""
+    """Yield an error and its causes, outermost first; urllib3 keeps causes in ``reason`` and arguments."""
     seen: list[BaseException] = []
     waiting: list[Any] = [error]
     while waiting:

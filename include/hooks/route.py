@@ -1,4 +1,4 @@
-"""The way to a service: proxy, TLS and login, settled once from a connection and the environment for both hooks."""
+"""Proxy, TLS and login for requests to a service, from the connection and the environment, for both hooks."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ..http_options import basic_authorization
 
 @dataclass(frozen=True)
 class Route:
-    """How requests get to a service.
+    """How requests reach a service.
 
-    What the connection says counts; where it is silent, and ``trust_env`` is not false, the environment does, as for
-    ``requests``: ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, ``REQUESTS_CA_BUNDLE`` and
-    ``CURL_CA_BUNDLE``, and the file ``.netrc``. Neither library looks at the environment itself.
+    The connection's settings apply; where it has none, and ``trust_env`` is not false, those of the environment do, as
+    in ``requests``: ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, ``REQUESTS_CA_BUNDLE`` and
+    ``CURL_CA_BUNDLE``, and the file ``.netrc``. Neither HTTP library reads the environment itself.
 
     :param proxy: the URL of the HTTP proxy to use; None for none
     :param authorities: the file or folder of the authorities to trust; None if no certificate is verified
@@ -36,11 +36,11 @@ class Route:
 
     @classmethod
     def to(cls, settings: ConnectionSettings, conn_id: str) -> Route:
-        """Settle the way.
+        """Determine the route.
 
         :param settings: of the connection
         :param conn_id: the connection, for errors
-        :raises DataEmulatorConfigError: for a file that cannot be read, or a proxy that cannot be used
+        :raises DataEmulatorConfigError: for a file that cannot be read, or an invalid proxy
         """
         http, url = settings.http, settings.base_url
         proxies = dict(http.proxies)
@@ -53,7 +53,7 @@ class Route:
             proxy = proxy if "://" in proxy else f"http://{proxy}"
             if not proxy.lower().startswith("http://"):
                 scheme = proxy.partition("://")[0]
-                raise DataEmulatorConfigError(f"Connection {conn_id!r}: a proxy must be of HTTP, not of {scheme}")
+                raise DataEmulatorConfigError(f"Connection {conn_id!r}: a proxy must be an HTTP proxy, not {scheme}")
         authorization = http.authorization
         if authorization is None and http.trust_env and (login := requests.utils.get_netrc_auth(url)):
             authorization = basic_authorization(*login)
@@ -68,9 +68,9 @@ class Route:
         return route
 
     def tls_context(self, conn_id: str) -> ssl.SSLContext:
-        """Load the files of TLS.
+        """Load the TLS files.
 
-        :raises DataEmulatorConfigError: naming the field, when a file cannot be read, or is not what it should be
+        :raises DataEmulatorConfigError: naming the field, when a file cannot be read or is invalid
         """
         verified = ssl.CERT_NONE if self.authorities is None else ssl.CERT_REQUIRED
         context = create_urllib3_context(cert_reqs=verified)  # what requests makes, so that both hooks trust the same
@@ -87,7 +87,7 @@ class Route:
             ) from None
         try:
             if self.cert:
-                # Without a password it would ask for one at the terminal.
+                # Without a password OpenSSL would prompt for one at the terminal.
                 context.load_cert_chain(*self.cert, password="")
         except (OSError, ValueError) as error:
             named = " and ".join(repr(path) for path in self.cert or () if path)
@@ -99,5 +99,5 @@ class Route:
 
 def _reason(error: OSError | ValueError) -> str:
     if isinstance(error, ssl.SSLError):
-        return f"it is no certificate with its key, unencrypted, in PEM ({error.reason or error})"
+        return f"it is not a PEM file with a certificate and its unencrypted key ({error.reason or error})"
     return getattr(error, "strerror", None) or str(error)

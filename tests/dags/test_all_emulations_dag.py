@@ -240,9 +240,9 @@ def test_a_malformed_list_fails_the_task_that_reads_it_and_the_run(runs: dict[st
     assert run["state"] == "failed"
     assert states(run)["get_domains_-1"] == "failed"
     assert states(run)["end_-1"] == "failed"
-    assert "it is not JSON: Expecting value at line 1, column 17" in runs["log"]
+    assert "it is not valid JSON: Expecting value at line 1, column 17" in runs["log"]
 
 
 def test_an_empty_list_is_a_mistake(runs: dict[str, Any]) -> None:
     assert states(runs["empty"])["get_domains_-1"] == "failed"
-    assert "it is empty; allowed are 1 to 1024" in runs["log"]
+    assert "it is empty; it must have 1 to 1024" in runs["log"]

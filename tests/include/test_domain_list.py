@@ -126,12 +126,10 @@ def test_a_label_is_what_an_entry_is_called() -> None:
 def test_two_equal_labels_are_an_error_that_names_both_entries() -> None:
     orders = {"emulation_domain": "orders", "label": "x"}
     (problem,) = problems([orders, "user-profile", {**orders, "emulation_domain": "payment"}])
-    assert problem == (
-        "entry 2 ('payment'): its label 'x' is that of entry 0 ('orders') too; give each of them a label of its own"
-    )
+    assert problem == ("entry 2 ('payment'): its label 'x' is also that of entry 0 ('orders'); give each its own label")
     # Also with one that was given by itself.
     (problem,) = problems([{"emulation_domain": "orders", "label": "orders #2"}, "orders", "orders"])
-    assert problem.startswith("entry 2 ('orders'): its label 'orders #2' is that of entry 0 ('orders') too")
+    assert problem.startswith("entry 2 ('orders'): its label 'orders #2' is also that of entry 0 ('orders')")
 
 
 def test_how_an_entry_is_waited_for() -> None:
@@ -174,12 +172,12 @@ class TestOverrides:
     @pytest.mark.parametrize(
         ("override", "problem"),
         [
-            ({"rate": 0}, 'rate is 0; allowed is a number above 0, up to 1000000000, "unlimited" or null'),
-            ({"rate": "fast"}, 'rate is "fast"; allowed is'),
-            ({"timeout": 0}, "timeout is 0; allowed is an integer of at least 1"),
-            ({"timeout": "60"}, 'timeout is "60"; allowed is an integer of at least 1'),
-            ({"seed": 1.5}, "seed is 1.5; allowed is an integer from -2^63 to 2^63 - 1, or null"),
-            ({"seed": {1}}, 'seed is "{1}"; allowed is an integer from'),
+            ({"rate": 0}, 'rate is 0; it must be a number above 0 and at most 1000000000, "unlimited" or null'),
+            ({"rate": "fast"}, 'rate is "fast"; it must be'),
+            ({"timeout": 0}, "timeout is 0; it must be an integer of at least 1"),
+            ({"timeout": "60"}, 'timeout is "60"; it must be an integer of at least 1'),
+            ({"seed": 1.5}, "seed is 1.5; it must be an integer from -2^63 to 2^63 - 1, or null"),
+            ({"seed": {1}}, 'seed is "{1}"; it must be an integer from'),
         ],
     )
     def test_what_cannot_be_used_is_named(self, override: dict[str, Any], problem: str) -> None:
@@ -187,7 +185,7 @@ class TestOverrides:
             with_overrides(self.LIST, **override)
         (found,) = caught.value.problems
         assert found.startswith(problem)
-        assert str(caught.value).startswith("What the run shall replace in the list of domains cannot be used:\n- ")
+        assert str(caught.value).startswith("The overrides of this run cannot be used:\n- ")
 
     @pytest.mark.parametrize(("rate", "then"), [("100", 100), ("0.5", 0.5), ("unlimited", "unlimited"), (7, 7)])
     def test_a_rate_may_be_text_as_the_form_sends_it(self, rate: Any, then: Any) -> None:
@@ -203,10 +201,10 @@ class TestOverrides:
     @pytest.mark.parametrize(
         ("only", "problem"),
         [
-            (["transactions"], "only names 'transactions', which is no entry's label; did you mean 'transaction'?"),
-            (["x"], "only names 'x', which is no entry's label; there are 'user-profile', 'transaction'"),
-            ("transaction", "only is 'transaction'; allowed is an array of labels, or null"),
-            ([5], "only is [5]; allowed is an array of labels, or null"),
+            (["transactions"], "only names 'transactions', but no entry has that label; did you mean 'transaction'?"),
+            (["x"], "only names 'x', but no entry has that label; the labels are 'user-profile', 'transaction'"),
+            ("transaction", "only is 'transaction'; it must be an array of labels, or null"),
+            ([5], "only is [5]; it must be an array of labels, or null"),
         ],
     )
     def test_a_label_that_there_is_not(self, only: Any, problem: str) -> None:
@@ -230,7 +228,7 @@ def test_a_list_of_a_size_that_airflow_does_not_map(size: int, most: int, proble
     with pytest.raises(DomainListError) as caught:
         parse_domain_list(json.dumps(["transaction"] * size), max_entries=most)
     (found,) = caught.value.problems
-    assert found.startswith(f"{problem}; allowed are 1 to {most}, which is Airflow's [core] max_map_length")
+    assert found.startswith(f"{problem}; it must have 1 to {most} ([core] max_map_length in Airflow)")
 
 
 def test_the_largest_list() -> None:
@@ -241,7 +239,7 @@ def test_a_field_that_is_there_twice_is_named() -> None:
     text = '["user-profile", {"emulation_domain": "transaction", "timeout": 5, "rate": 1, "timeout": 6}]'
     with pytest.raises(DomainListError) as caught:
         parse_domain_list(text)
-    assert caught.value.problems == ["entry 1 ('transaction'): timeout is there twice"]
+    assert caught.value.problems == ["entry 1 ('transaction'): timeout is given twice"]
 
 
 @pytest.mark.parametrize(
@@ -266,7 +264,7 @@ def test_a_field_that_is_there_twice_is_named() -> None:
         ),
         (
             {"start_time": "{{ data_interval_start }}"},
-            'start_time is "{{ data_interval_start }}"; allowed is a time with a zone, like',
+            'start_time is "{{ data_interval_start }}"; it must be a time with a time zone, like',
         ),
     ],
 )
@@ -293,7 +291,7 @@ def test_an_entry_names_its_service() -> None:
 
 
 def test_text_that_is_not_json_is_located() -> None:
-    with pytest.raises(DomainListError, match=r"it is not JSON: .* at line 3, column 3"):
+    with pytest.raises(DomainListError, match=r"it is not valid JSON: .* at line 3, column 3"):
         parse_domain_list('[\n  "user-profile"\n  "device-log"\n]')
 
 
@@ -309,43 +307,55 @@ def test_what_is_no_array(value: Any) -> None:
         (7, "entry 1: must be a domain's name or an object, not a number"),
         (None, "entry 1: must be a domain's name or an object, not null"),
         (["a"], "entry 1: must be a domain's name or an object, not an array"),
-        ("", "entry 1 (''): emulation_domain is \"\"; allowed is a name of letters, digits, '.', '_' and '-'"),
-        ("a b", "entry 1 ('a b'): emulation_domain is \"a b\"; allowed is"),
+        ("", "entry 1 (''): emulation_domain is \"\"; it must be a name of letters, digits, '.', '_' and '-'"),
+        ("a b", "entry 1 ('a b'): emulation_domain is \"a b\"; it must be"),
         ({}, "entry 1: emulation_domain is missing"),
-        ({"emulation_domain": 5}, "entry 1: emulation_domain is 5; allowed is a name"),
-        ({"emulator_sync": "rabbit"}, 'emulator_sync is "rabbit"; allowed is "minio" or "kafka"'),
-        ({"format_type": "xml"}, 'format_type is "xml"; allowed is "json" or "csv" or "parquet" or "avro"'),
-        ({"sync_type": "chunkd"}, 'sync_type is "chunkd"; allowed is "grouped" or "chunked" or "single"'),
-        ({"max_chunk_size": 0}, "max_chunk_size is 0; allowed is an integer of at least 1"),
-        ({"timeout": "60"}, 'timeout is "60"; allowed is an integer of at least 1'),
-        ({"timeout": 1.5}, "timeout is 1.5; allowed is"),
-        ({"timeout": True}, "timeout is true; allowed is"),
-        ({"timeout": None}, "timeout is null; allowed is"),
-        ({"timeout": -1}, "timeout is -1; allowed is"),
-        ({"rate": 0}, 'rate is 0; allowed is a number above 0, up to 1000000000, "unlimited" or null'),
-        ({"rate": "fast"}, 'rate is "fast"; allowed is'),
-        ({"max_records": 0}, "max_records is 0; allowed is an integer of at least 1, or null"),
-        ({"seed": 1.5}, "seed is 1.5; allowed is an integer from -2^63 to 2^63 - 1, or null"),
-        ({"compression": ""}, 'compression is ""; allowed is a name, like "gzip", or null'),
-        ({"compression": "g zip"}, 'compression is "g zip"; allowed is a name'),
-        ({"start_time": "yesterday"}, 'start_time is "yesterday"; allowed is a time with a zone, like "2026-01-31T'),
-        ({"end_time": "2026-01-01T00:00:00"}, 'end_time is "2026-01-01T00:00:00"; allowed is a time with a zone'),
-        ({"end_time": "2026-02-30T00:00:00Z"}, 'end_time is "2026-02-30T00:00:00Z"; allowed is a time with a zone'),
-        ({"label": ""}, 'label is ""; allowed is a text of 1 to 100 characters in one line, with no space at its ends'),
-        ({"label": "x" * 101}, f'label is "{"x" * 101}"; allowed is a text of 1 to 100 characters'),
-        ({"label": " x"}, 'label is " x"; allowed is'),
-        ({"label": "a\nb"}, 'label is "a\\nb"; allowed is'),
-        ({"label": 5}, "label is 5; allowed is"),
-        ({"wait_timeout": 0}, "wait_timeout is 0; allowed is a number of seconds above 0, up to 31622400, or null"),
-        ({"wait_timeout": "1h"}, 'wait_timeout is "1h"; allowed is'),
-        ({"poll_interval": -1}, "poll_interval is -1; allowed is a number of seconds above 0, up to 86400, or null"),
-        ({"poll_interval": True}, "poll_interval is true; allowed is"),
-        ({"pool": "mine"}, "pool cannot be given here: Airflow fixes the pool of a task when it reads the DAG file"),
-        ({"end_time": 5}, "end_time is 5; allowed is a time with a zone"),
+        ({"emulation_domain": 5}, "entry 1: emulation_domain is 5; it must be a name"),
+        ({"emulator_sync": "rabbit"}, 'emulator_sync is "rabbit"; it must be "minio" or "kafka"'),
+        ({"format_type": "xml"}, 'format_type is "xml"; it must be "json" or "csv" or "parquet" or "avro"'),
+        ({"sync_type": "chunkd"}, 'sync_type is "chunkd"; it must be "grouped" or "chunked" or "single"'),
+        ({"max_chunk_size": 0}, "max_chunk_size is 0; it must be an integer of at least 1"),
+        ({"timeout": "60"}, 'timeout is "60"; it must be an integer of at least 1'),
+        ({"timeout": 1.5}, "timeout is 1.5; it must be"),
+        ({"timeout": True}, "timeout is true; it must be"),
+        ({"timeout": None}, "timeout is null; it must be"),
+        ({"timeout": -1}, "timeout is -1; it must be"),
+        ({"rate": 0}, 'rate is 0; it must be a number above 0 and at most 1000000000, "unlimited" or null'),
+        ({"rate": "fast"}, 'rate is "fast"; it must be'),
+        ({"max_records": 0}, "max_records is 0; it must be an integer of at least 1, or null"),
+        ({"seed": 1.5}, "seed is 1.5; it must be an integer from -2^63 to 2^63 - 1, or null"),
+        ({"compression": ""}, 'compression is ""; it must be a name, like "gzip", or null'),
+        ({"compression": "g zip"}, 'compression is "g zip"; it must be a name'),
+        (
+            {"start_time": "yesterday"},
+            'start_time is "yesterday"; it must be a time with a time zone, like "2026-01-31T',
+        ),
+        ({"end_time": "2026-01-01T00:00:00"}, 'end_time is "2026-01-01T00:00:00"; it must be a time with a time zone'),
+        (
+            {"end_time": "2026-02-30T00:00:00Z"},
+            'end_time is "2026-02-30T00:00:00Z"; it must be a time with a time zone',
+        ),
+        ({"label": ""}, 'label is ""; it must be one line of 1 to 100 characters, without spaces at its ends'),
+        ({"label": "x" * 101}, f'label is "{"x" * 101}"; it must be one line of 1 to 100 characters'),
+        ({"label": " x"}, 'label is " x"; it must be'),
+        ({"label": "a\nb"}, 'label is "a\\nb"; it must be'),
+        ({"label": 5}, "label is 5; it must be"),
+        (
+            {"wait_timeout": 0},
+            "wait_timeout is 0; it must be a number of seconds above 0 and at most 31622400, or null",
+        ),
+        ({"wait_timeout": "1h"}, 'wait_timeout is "1h"; it must be'),
+        (
+            {"poll_interval": -1},
+            "poll_interval is -1; it must be a number of seconds above 0 and at most 86400, or null",
+        ),
+        ({"poll_interval": True}, "poll_interval is true; it must be"),
+        ({"pool": "mine"}, "pool cannot be set here: Airflow needs a task's pool when it parses the DAG file"),
+        ({"end_time": 5}, "end_time is 5; it must be a time with a time zone"),
         ({"formattype": "csv"}, "unknown field 'formattype'; did you mean 'format_type'?"),
-        ({"window": "day"}, 'window is "day"; allowed is "data_interval" or null'),
-        ({"seed": 2**63}, "seed is 9223372036854775808; allowed is an integer from"),
-        ({"zzz": 1}, "unknown field 'zzz'; allowed are emulation_domain, emulator_sync, format_type, sync_type"),
+        ({"window": "day"}, 'window is "day"; it must be "data_interval" or null'),
+        ({"seed": 2**63}, "seed is 9223372036854775808; it must be an integer from"),
+        ({"zzz": 1}, "unknown field 'zzz'; the fields are emulation_domain, emulator_sync, format_type, sync_type"),
     ],
 )
 def test_a_mistake_is_named_with_its_entry_and_what_is_allowed(entry: Any, problem: str) -> None:
@@ -368,7 +378,7 @@ def test_a_number_that_json_does_not_have() -> None:
 
 @pytest.mark.parametrize("text", ["9" * 5000, "[" * 100_000], ids=["a number", "nesting"])
 def test_json_beyond_what_can_be_read(text: str) -> None:
-    with pytest.raises(DomainListError, match="it cannot be read as JSON: "):
+    with pytest.raises(DomainListError, match="it cannot be parsed as JSON: "):
         parse_domain_list(text)
 
 
@@ -383,7 +393,7 @@ def test_a_file_is_checked_without_airflow(tmp_path: Path) -> None:
     assert (check(str(file)).returncode, check(str(file)).stderr) == (0, "")
     file.write_text('["user-profile", {"emulation_domain": "orders", "timeout": 0}]')
     assert check(str(file)).returncode == 1
-    assert "- entry 1 ('orders'): timeout is 0; allowed is an integer of at least 1" in check(str(file)).stderr
+    assert "- entry 1 ('orders'): timeout is 0; it must be an integer of at least 1" in check(str(file)).stderr
     assert "No such file" in check(str(tmp_path / "none.json")).stderr
     assert "Usage: python -m include.domain_list FILE" in check().stderr
 

@@ -346,14 +346,14 @@ class TestReadiness:
         with serving(emulator(answer)) as port:
             good, message = check(f"http://127.0.0.1:{port}")
         assert good
-        assert message.endswith("It does not tell whether its sinks are ready.")
+        assert message.endswith("It does not report whether its sinks are ready.")
 
     def test_the_original_service_is_good(self, check: Any) -> None:
         with recorded_server() as server:
             good, message = check(server.url)
         assert good
         assert message == (
-            f"A Data Emulator Service answers at {server.url}. It does not tell whether its sinks are ready."
+            f"A Data Emulator Service answers at {server.url}. It does not report whether its sinks are ready."
         )
 
 

@@ -255,7 +255,7 @@ class TestProxy:
     ) -> None:
         monkeypatch.setenv("http_proxy", "socks5://me:hunter2@127.0.0.1:9")
         connect("http://127.0.0.1:9")
-        with pytest.raises(DataEmulatorConfigError, match="a proxy must be of HTTP, not of socks5") as caught:
+        with pytest.raises(DataEmulatorConfigError, match="a proxy must be an HTTP proxy, not socks5") as caught:
             look()
         assert "hunter2" not in f"{caught.value!r}"
 

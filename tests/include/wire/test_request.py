@@ -64,11 +64,11 @@ def test_times_have_one_form() -> None:
         ({"abandon_after": 10.5}, "abandon_after must be an integer of at least 10, in seconds, got 10.5"),
         ({"abandon_after": True}, "abandon_after must be an integer of at least 10, in seconds, got True"),
         ({"compression": " "}, "compression must be a non-empty string, got ' '"),
-        ({"start_time": "soon"}, "start_time must be a time with a zone, like .*, got 'soon'"),
-        ({"end_time": "2026-01-01 00:00"}, "end_time must be a time with a zone, like .*, got '2026-01-01 00:00'"),
+        ({"start_time": "soon"}, "start_time must be a time with a time zone, like .*, got 'soon'"),
+        ({"end_time": "2026-01-01 00:00"}, "end_time must be a time with a time zone, like .*, got '2026-01-01 00:00'"),
         ({"world_seed": "mine"}, "world_seed must be an integer from .*, or 'service', got 'mine'"),
         ({"emulation_domain": 5}, "emulation_domain must be a non-empty string, got 5"),
-        ({"end_time": 5}, "end_time must be a time with a zone, like .*, got 5"),
+        ({"end_time": 5}, "end_time must be a time with a time zone, like .*, got 5"),
     ],
 )
 def test_a_wrong_argument_is_named(wrong: dict[str, Any], named: str) -> None:
