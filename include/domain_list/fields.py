@@ -127,7 +127,7 @@ FIELDS: dict[str, Field] = {
         "minio",
         "kafka",
         "file",
-        description="The sink: minio (any S3 store), kafka, or file (a folder on the service's machine). Default: kafka "
+        description="The sink: minio (any S3 store), kafka, or file (a folder of the service). Default: kafka "
         "for device-log and transaction, minio for all others.",
     ),
     "format_type": _one_of(
