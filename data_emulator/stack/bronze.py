@@ -56,15 +56,21 @@ def ingest_tasks(airflow: AirflowApi, run_id: str) -> list[TaskInstance]:
 
 
 def wait_for_bronze(
-    airflow: AirflowApi, emulation_ids: Sequence[str], *, timeout_s: float, say: Callable[[str], None]
+    airflow: AirflowApi,
+    emulation_ids: Sequence[str],
+    *,
+    timeout_s: float,
+    say: Callable[[str], None],
+    check: Callable[[], None] = lambda: None,
 ) -> list[BronzeRun]:
     """Return the runs once each emulation is in one that has ended, or what there is of them when the time is up.
 
-    `say` is given a line about each that ends.
+    `say` is given a line about each that ends. `check` is called again and again, and may raise what ends the wait.
     """
     deadline = time.monotonic() + timeout_s
     said: set[str] = set()
     while True:
+        check()
         runs = bronze_runs(airflow, emulation_ids)
         for run in runs:
             if run.has_ended and run.run_id not in said:

@@ -1,5 +1,6 @@
 """What has gone wrong with a stack while it ran: written by the process that runs it, shown by `up` and `down`."""
 
+import contextlib
 import json
 import time
 from collections.abc import Sequence
@@ -24,8 +25,8 @@ class Incident:
 
 
 def record_incident(run_dir: Path, incident: Incident) -> None:
-    """Add an incident to those of the stack in `run_dir`."""
-    with incidents_path(run_dir).open("a") as file:
+    """Add an incident to those of the stack in `run_dir`, unless the disk is full."""
+    with contextlib.suppress(OSError), incidents_path(run_dir).open("a") as file:
         file.write(json.dumps(asdict(incident)) + "\n")
 
 

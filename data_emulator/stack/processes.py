@@ -219,8 +219,9 @@ class Supervisor:
             _write_line(self._guard.stdin, state)
         if self._state_path is not None:
             temporary = self._state_path.with_suffix(".new")
-            temporary.write_text(state + "\n")
-            temporary.replace(self._state_path)
+            with contextlib.suppress(OSError):  # On a full disk servers have to be stopped all the same.
+                temporary.write_text(state + "\n")
+                temporary.replace(self._state_path)
 
 
 def read_tail(path: Path, lines: int = _LOG_TAIL_LINES) -> str:

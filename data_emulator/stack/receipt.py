@@ -73,7 +73,7 @@ def compare(manifest: Manifest, counted: Counted) -> Iterator[str]:
 
 
 def print_receipts(receipts: Sequence[Receipt], bronze_rows: Mapping[str, Sequence[int | None]] | None = None) -> bool:
-    """Print what was found beside what the service says, and what is wrong. Return whether nothing is.
+    """Print what was found beside what the service says, and return whether it is the same.
 
     `bronze_rows` are, by emulation, the rows that each run has put into bronze, None for a run that failed: there has
     to be one run, with as many rows as the service says. Left out, bronze is no part of it.
@@ -97,12 +97,6 @@ def print_receipts(receipts: Sequence[Receipt], bronze_rows: Mapping[str, Sequen
             rows.append(_Row("in bronze", _number(len(runs), "run"), in_bronze, "", equal))
         blocks.append((f"{manifest.emulation_domain} in {place}", rows))
     _print_aligned(blocks)
-    for receipt in receipts:
-        for problem in receipt.problems[:_PROBLEMS_SHOWN]:
-            line = f"{receipt.manifest.emulation_domain} ({receipt.manifest.id}): {problem}"
-            console.print(line, markup=False, soft_wrap=True)
-        if len(receipt.problems) > _PROBLEMS_SHOWN:
-            console.print(f"and {len(receipt.problems) - _PROBLEMS_SHOWN:,} more")
     return right and not any(receipt.problems for receipt in receipts)
 
 
@@ -156,4 +150,11 @@ def verify(emulation_ids: Sequence[str], *, service_url: str, settings: Settings
     except ReadBackError as error:
         console.print(f"error: {error}", style="red", markup=False)
         return 1
-    return 0 if print_receipts(receipts) else 1
+    right = print_receipts(receipts)
+    for receipt in receipts:
+        for problem in receipt.problems[:_PROBLEMS_SHOWN]:
+            line = f"{receipt.manifest.emulation_domain} ({receipt.manifest.id}): {problem}"
+            console.print(line, markup=False, soft_wrap=True)
+        if len(receipt.problems) > _PROBLEMS_SHOWN:
+            console.print(f"and {len(receipt.problems) - _PROBLEMS_SHOWN:,} more")
+    return 0 if right else 1

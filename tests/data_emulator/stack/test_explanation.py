@@ -6,7 +6,10 @@ import httpx
 import pytest
 
 from data_emulator.stack.airflow_api import AirflowApi
-from data_emulator.stack.explanation import explain
+from data_emulator.stack.explanation import explain, explain_differences
+from data_emulator.stack.readback import Counted
+from data_emulator.stack.receipt import Receipt, compare
+from tests.integration.receipts import manifest
 
 Task = tuple[str, int, str | None, str]
 
@@ -37,10 +40,10 @@ class FakeAirflow:
             return httpx.Response(200, json={"content": [error, {"event": "over", "level": "info"}]})
         return httpx.Response(200, json={"content": []})
 
-    def explain(self) -> list[str]:
+    def explain(self, domain: str | None = None) -> list[str]:
         api = AirflowApi("http://airflow")
         api._client = httpx.Client(base_url="http://airflow", transport=httpx.MockTransport(self.answer))
-        return explain(api, "dag", "run")
+        return explain(api, "dag", "run", domain=domain)
 
 
 @pytest.fixture
@@ -83,3 +86,24 @@ def test_a_summary_that_fails_alone_is_told(fake: FakeAirflow) -> None:
 
 def test_a_task_that_leaves_nothing_is_named(fake: FakeAirflow) -> None:
     assert fake.explain() == ["user-profile: task emulate.start failed without saying why"]
+
+
+def test_a_run_for_one_domain_is_told_by_it(fake: FakeAirflow) -> None:
+    fake.tasks = [("ingest", 0, "an-emulation-id", "failed")]
+    fake.errors = {"ingest 0": "s3://b/k: the object is not there"}
+    assert fake.explain(domain="user-profile") == ["user-profile: s3://b/k: the object is not there"]
+
+
+def receipt(stated: int, counted: int) -> Receipt:
+    part = {"partition": 0, "first_offset": 0, "next_offset": stated, "records": stated, "bytes": stated}
+    found = manifest("e", topic="transactions", partitions=[part] if stated else [])
+    of = Counted(int(counted > 0), counted, counted)
+    return Receipt(found, of, tuple(compare(found, of)))
+
+
+def test_data_that_differs_is_explained_once() -> None:
+    assert list(explain_differences([receipt(7, 7)])) == []
+    assert list(explain_differences([receipt(7, 6)])) == ["transaction: 6 records found, the service says 7"]
+    (doubled,) = explain_differences([receipt(7, 9)])
+    assert doubled.startswith("transaction: 9 records found, the service says 7. When a server dies, ")
+    assert list(explain_differences([receipt(0, 0)])) == ["transaction: no records were generated"]

@@ -266,3 +266,12 @@ def test_a_killed_guard_does_not_keep_the_supervisor_from_its_work(tmp_path: Pat
     child = supervisor.start(python(tmp_path, "import time; time.sleep(600)"), lambda: True, timeout_s=30)
     supervisor.stop_all()
     assert not child.is_running()
+
+
+def test_servers_are_stopped_on_a_full_disk(supervisor: Supervisor, tmp_path: Path) -> None:
+    pids = start_stubborn(supervisor, tmp_path)
+    state = tmp_path / "processes.json"
+    state.unlink()
+    state.with_suffix(".new").symlink_to("/dev/full")
+    supervisor.stop_all(grace_s=0)
+    assert not any(is_running(pid) for pid in pids)
