@@ -27,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up down reset test test-kafka test-spark test-aws test-disturbances test-airflow-oldest \
-	test-unit bench-generate bench-kafka \
+	test-unit test-fresh-machine bench-generate bench-kafka \
 	bench-s3 bench-concurrency bench-memory bench-kills bench-airflow check format lock clean
 
 # ##@ heads a group of targets; ## tells of a target, in 37 characters, for a terminal of 60 columns.
@@ -79,6 +79,9 @@ test-aws: $(INSTALLED) ## an aws connection with a role
 	@grep -v '^python-dateutil==' requirements.lock > .venv-aws/constraints.txt  # boto3 does not know its newest yet
 	@VIRTUAL_ENV=.venv-aws $(UV) pip install --quiet --constraint .venv-aws/constraints.txt --editable '.[airflow,bronze,dev]' 'apache-airflow-providers-amazon>=9'
 	@.venv-aws/bin/python -m pytest tests/include/bronze/test_s3_connection.py
+
+test-fresh-machine: ## the README's commands, in new Debians
+	@tests/fresh_machine.sh $(ARGS)
 
 test-disturbances: $(INSTALLED) ## every way a task can be disturbed
 	@$(BIN)/python -m pytest tests/integration/test_disturb*.py tests/integration/test_concurrent_runs.py \

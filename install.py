@@ -39,8 +39,9 @@ ADVICE = {
         uv keeps what it has downloaded in ~/.cache/uv, or where UV_CACHE_DIR says.""",
     "CERTIFICATE_VERIFY_FAILED|certificate verify failed|invalid peer certificate|No CA certificates": """
         This machine does not trust the certificate of the package index. Behind a company's proxy, either add the
-        company's CA certificate to the system (on Debian, copy it to /usr/local/share/ca-certificates/company.crt and
-        run update-ca-certificates), or name its file: export PIP_CERT=/path/to/ca.pem""",
+        company's CA certificate to the system (on Debian, as root, copy it to
+        /usr/local/share/ca-certificates/company.crt and run update-ca-certificates), or name its file:
+        export PIP_CERT=/path/to/ca.pem""",
     "401 Unauthorized|403 Forbidden|407 Proxy": """
         The package index, or a proxy before it, asks for a login or refuses this one. PIP_INDEX_URL or pip's
         configuration names the index, HTTPS_PROXY the proxy.""",
