@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from socket import socket
 from types import FrameType
 from typing import Final
@@ -20,10 +21,14 @@ _GC_THRESHOLDS: Final = (50_000, 20, 100)
 
 
 class Server(uvicorn.Server):
-    """Serves the application on the address of its settings."""
+    """Serves the application on the address of its settings.
 
-    def __init__(self, app: FastAPI, settings: Settings) -> None:
+    :param on_started: called with the service's URL once it answers.
+    """
+
+    def __init__(self, app: FastAPI, settings: Settings, on_started: Callable[[str], None] = lambda url: None) -> None:
         self._app = app
+        self._on_started = on_started
         super().__init__(
             uvicorn.Config(
                 app,
@@ -44,6 +49,13 @@ class Server(uvicorn.Server):
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
         await super().serve(sockets)
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Start to listen, and tell of it."""
+        await super().startup(sockets)
+        if self.started:
+            host = self.config.host if ":" not in self.config.host else f"[{self.config.host}]"
+            self._on_started(f"http://{host}:{self.servers[0].sockets[0].getsockname()[1]}")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end. Long polls are answered now: the workers are ended in order only when nobody waits any more."""

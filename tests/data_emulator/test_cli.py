@@ -9,9 +9,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from data_emulator import cli
+from data_emulator import cli, logs
+from data_emulator.api import server
 from data_emulator.settings import Settings
 from data_emulator.stack.processes import Supervisor
 from tests.data_emulator.running_service import RunningService
@@ -52,8 +54,8 @@ def refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Refused:
     for name in Settings.model_fields:
         monkeypatch.delenv(f"DATA_EMULATOR_{name.upper()}", raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli.logs, "configure", lambda: None)  # it is for the whole process
-    monkeypatch.setattr(cli, "Server", None)  # whatever comes to serve fails
+    monkeypatch.setattr(logs, "configure", lambda: None)  # it is for the whole process
+    monkeypatch.setattr(server, "Server", None)  # whatever comes to serve fails
 
     def check(*words: str, **settings: str) -> None:
         given = {f"DATA_EMULATOR_{name}": value for name, value in settings.items()}
@@ -136,3 +138,32 @@ def test_a_port_that_is_taken_is_an_error(running: RunningService, tmp_path: Pat
     assert done.returncode != 0
     assert "address already in use" in done.stderr
     assert httpx.get(f"http://127.0.0.1:{running.port}/healthz", trust_env=False).status_code == 200
+
+
+@pytest.mark.integration
+def test_a_start_is_logged_with_address_and_sinks(running: RunningService) -> None:
+    lines = [json.loads(line) for line in running.output().splitlines() if line.startswith("{")]
+    (event,) = [line for line in lines if line["event"] == "serving"]
+    assert event["url"] == f"http://127.0.0.1:{running.port}"
+    assert event["docs"] == f"http://127.0.0.1:{running.port}/docs"
+    assert event["sinks"].keys() == {"minio", "kafka"}
+    assert event["missing"] == {"file": ["DATA_EMULATOR_FILE_ROOT"]}
+
+
+def test_a_start_is_readable_on_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    settings = Settings(file_root=tmp_path, token=SecretStr(SECRET), s3_secret_access_key=SecretStr(SECRET))
+    cli.serve._announce("http://127.0.0.1:8000", settings)
+    told = capsys.readouterr().err
+    for line in (
+        "  API     http://127.0.0.1:8000",
+        "  Try it  http://127.0.0.1:8000/docs",
+        f"  Folder  {tmp_path}",
+        "  Kafka   not configured; set",
+        "          DATA_EMULATOR_KAFKA_BOOTSTRAP_SERVERS",
+    ):
+        assert line in told.splitlines()
+    assert SECRET not in told
+    assert max(len(line) for line in told.splitlines() if str(tmp_path) not in line) <= 60

@@ -1,0 +1,28 @@
+"""Reading back what emulations have written."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from data_emulator.cli.common import needs_extra, settings_with, with_running_stack
+
+
+def verify(
+    emulation_ids: Annotated[list[str], typer.Argument(help="Ids of emulations that have ended.")],
+    url: Annotated[str | None, typer.Option(help="The service; by default the one on this machine.")] = None,
+) -> None:
+    """Read back what emulations have written, and compare it with their manifests; exit status 1 if they differ.
+
+    The store, the broker and the token come from the same environment variables as the service's; without them, from
+    the stack that 'make up' started.
+    """
+    with needs_extra("verify"):
+        from data_emulator.stack import receipt
+
+    settings = settings_with({})
+    if url is None:
+        settings = with_running_stack(settings)
+        url = f"http://{settings.host}:{settings.port}"
+    raise typer.Exit(receipt.verify(emulation_ids, service_url=url, settings=settings))
