@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from io import BytesIO
@@ -17,6 +21,7 @@ from data_emulator.stack.addresses import Addresses
 from data_emulator.stack.airflow_api import AirflowApi
 from data_emulator.stack.bronze import BronzeRun, bronze_runs, ingest_tasks, wait_for_bronze
 from data_emulator.stack.demo import DAG_ID
+from data_emulator.stack.folders import project_dir
 from tests.integration.test_e2e import (
     LOGS,
     PROFILES,
@@ -84,6 +89,16 @@ def test_each_domain_that_completed_starts_one_run_and_a_failed_one_none(airflow
     assert "no-such-domain" not in {run["partition_key"] for run in airflow.runs(bronze.DAG_ID)}
     assert {run["state"] for run in airflow.runs(bronze.DAG_ID)} == {"success"}
     assert bronze_runs(airflow, [airflow.return_value(DAG_ID, run_id, START, 4)]) == []
+
+
+def test_the_documented_query_runs_by_what_up_gives_a_shell(stack: Addresses) -> None:
+    """On what the test before has put into bronze: payments and profiles of the same users."""
+    command = [sys.executable, str(project_dir() / "docs" / "query_bronze.py")]
+    environment = {**os.environ, **stack.environment()}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "median_amount" in done.stdout
+    assert re.search(r"│ *[A-Z]{2} *│ *\d+ *│", done.stdout), done.stdout
 
 
 def test_two_emulations_of_one_domain_are_both_ingested_and_neither_twice(
