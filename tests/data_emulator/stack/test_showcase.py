@@ -3,6 +3,9 @@
 import io
 import json
 import shlex
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from data_emulator.settings import Settings
 from data_emulator.stack import console as console_module
 from data_emulator.stack import receipt as receipt_module
 from data_emulator.stack import showcase
+from data_emulator.stack.folders import project_dir
 from data_emulator.stack.readback import Counted
 from data_emulator.stack.receipt import Receipt, print_receipts
 from tests.data_emulator.formats.making import content, plan
@@ -56,6 +60,20 @@ def test_the_next_steps_fit_and_stay_whole_commands(console: Console, width: int
     assert max(map(len, printed.splitlines())) <= width
     commands = [shlex.split(line) for line in printed.replace("\\\n", "").splitlines() if line.startswith("  ")]
     assert commands == [shlex.split(command) for _, command in showcase.NEXT_STEPS]
+
+
+def test_the_next_steps_work(tmp_path: Path) -> None:
+    of_make = {
+        target for line in (project_dir() / "Makefile").read_text().splitlines() for target in line.split(":")[:1]
+    }
+    for _, command in showcase.NEXT_STEPS:
+        program, *arguments = shlex.split(command)
+        if program == "make":
+            assert set(arguments) <= of_make
+            continue
+        assert program == ".venv/bin/data-emulator"
+        subprocess.run([sys.executable, "-m", "data_emulator", *arguments], cwd=tmp_path, check=True)
+    assert len(list(tmp_path.glob("data/transactions/*/*"))) == 1
 
 
 @widths
