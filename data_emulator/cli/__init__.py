@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from data_emulator.cli import emulate, report, sample, serve, stack, verify
+from data_emulator.cli import emulate, look, report, sample, serve, stack, verify
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,6 +18,8 @@ app = typer.Typer(
 )
 app.command()(sample.sample)
 app.command()(emulate.emulate)
+app.command("ls")(look.list_places)
+app.command()(look.show)
 app.command()(verify.verify)
 app.command()(report.report)
 app.command()(serve.serve)

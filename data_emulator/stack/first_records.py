@@ -28,7 +28,7 @@ _RANGE_BYTES = 1 << 16
 _METADATA_TIMEOUT_S = 10.0
 _POLL_TIMEOUT_S = 0.5
 #: A consumer fetches ahead, by default up to 64 MiB.
-_FETCH_FEW = {"queued.min.messages": 1, "queued.max.messages.kbytes": 1024, "max.partition.fetch.bytes": 1 << 16}
+FETCH_FEW = {"queued.min.messages": 1, "queued.max.messages.kbytes": 1024, "max.partition.fetch.bytes": 1 << 16}
 
 
 def first_records(manifest: Manifest, settings: Settings, count: int) -> list[Record]:
@@ -93,7 +93,7 @@ def _in_messages(manifest: Manifest, settings: Settings) -> Generator[Record]:
     topic = manifest.topic or ""
     decoder = MessageDecoder(manifest.format_type, settings, _csv_columns(manifest.emulation_domain))
     marker = manifest.id.encode()
-    config = consumer_config(manifest, settings) | _FETCH_FEW
+    config = consumer_config(manifest, settings) | FETCH_FEW
     with reading_topic(topic), closing(Consumer(config)) as consumer:
         if error := consumer.list_topics(topic, timeout=_METADATA_TIMEOUT_S).topics[topic].error:
             raise KafkaException(error)
