@@ -293,7 +293,8 @@ class Dispatcher:
         reason = one_line(f"Kafka at {self._settings.kafka_bootstrap_servers}: {error.args[0].str()}")
         for each in emulation_ids:
             known = self.outages.of(each)
-            self.outages.note(each, Outage(reason, known.since if known else time.time(), gives_up_at))
+            since = known.since if known else gives_up_at - self._settings.sink_outage_s
+            self.outages.note(each, Outage(reason, since, gives_up_at))
 
     def _has_died_too_often(self, emulation_id: str, at: Checkpoint) -> bool:
         deaths, before = self._deaths.get(emulation_id, (0, at))

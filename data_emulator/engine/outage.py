@@ -23,7 +23,7 @@ class Outage:
         """Return the error of an emulation that fails at this time because of the outage."""
         return (
             f"{self.reason}. That has been so since {iso(self.since)}: the service gave up after "
-            f"{at - self.since:.0f} s (DATA_EMULATOR_SINK_OUTAGE_S is {self.until - self.since:.0f})"
+            f"{at - self.since:.0f} s (set by DATA_EMULATOR_SINK_OUTAGE_S)"
         )
 
 

@@ -23,7 +23,7 @@ from data_emulator.wire import State
 from tests.data_emulator import readback
 from tests.data_emulator.conftest import ServiceFactory
 from tests.data_emulator.in_process import Clock, ended, start, wait_until, worker_pids
-from tests.data_emulator.running_service import Json, endless
+from tests.data_emulator.running_service import PATIENCE_S, Json, endless
 
 pytestmark = pytest.mark.integration
 
@@ -32,6 +32,7 @@ ABANDONED = "nobody has asked for its status for 10 s (abandon_after)"
 
 def test_in_real_time_over_http(serve: ServiceFactory, s3_store: SeaweedFS, kafka_broker: Tansu) -> None:
     service = serve(MAX_RUNNING=8)
+    before = time.monotonic()
     kept_body = endless(abandon_after=10, rate=20)
     polled, of_many, held, careless = [*(service.post(kept_body) for _ in range(3)), service.post(endless(rate=20))]
     sync_types = ("single", "grouped", "chunked")
@@ -51,16 +52,18 @@ def test_in_real_time_over_http(serve: ServiceFactory, s3_store: SeaweedFS, kafk
         return {each["id"]: each for each in service.http.get("/emulator/").json()["emulations"]}
 
     assert listed()[queued]["status"]["global_status"] == "queued"
-    started = time.monotonic()
-    while time.monotonic() - started < 12:
+    abandoned = [*in_s3, in_kafka, queued]
+    states: dict[str, str] = {}
+    # Longer than the others may go unasked, and until a busy machine has ended all that are abandoned.
+    while time.monotonic() - before < 14 or not all(states[each] == "cancelled" for each in abandoned):
+        assert time.monotonic() - before < PATIENCE_S
         service.status(polled)
         prefer = {"Prefer": "return=minimal"}
         service.http.post("/emulator/status", json={"ids": [of_many, "unknown"]}, headers=prefer).raise_for_status()
         # Listing is no asking. None is abandoned before its time.
         states = {key: each["status"]["global_status"] for key, each in listed().items()}
-        assert time.monotonic() - started > 8 or "cancelled" not in states.values()
+        assert time.monotonic() - before > 10 or "cancelled" not in states.values()
         time.sleep(1)
-    abandoned = [*in_s3, in_kafka, queued]
     assert {key for key, state in states.items() if state == "cancelled"} == set(abandoned)
     for each in abandoned:
         status = service.status(each)
@@ -191,7 +194,7 @@ def test_why_it_is_cancelled_survives_its_worker(opened: Opener, clock: Clock, s
     clock.forward(10)
     going = service.get(abandoned)
     assert (going.state, going.cancel_requested) == (State.PROCESSING, True)
-    assert bodies.status(going).error is None  # it has not ended
+    assert bodies.status(going, service.settings).error is None  # it has not ended
     service.cancel(abandoned)  # who comes late does not change why
     os.kill(pid, signal.SIGKILL)
     assert (ended(service, abandoned).state, service.get(abandoned).error) == (State.CANCELLED, ABANDONED)

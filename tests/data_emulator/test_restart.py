@@ -116,7 +116,7 @@ def test_a_long_poll_does_not_keep_a_stopped_service_from_ending_in_order(serve:
     waiter.start()
     time.sleep(1)  # for the request to arrive
     assert waiter.is_alive()
-    service.terminate(within_s=20)
+    service.terminate(within_s=40)
     waiter.join()
     assert "Traceback" not in service.output()
     service.start()

@@ -227,11 +227,15 @@ def test_a_worker_that_dies_at_its_commit_and_a_broker_with_it(
     wait_until(died.exists, "the worker has died")
     apache_kafka.kill()
     try:
-        time.sleep(3)
+        wait_until(lambda: service.outage_of(emulation_id) is not None, "its status tells what it waits for")
+        outage = service.outage_of(emulation_id)
+        assert outage is not None
+        assert outage.reason.startswith(f"Kafka at {apache_kafka.bootstrap_servers}: ")
         assert service.get(emulation_id).state is State.PROCESSING
     finally:
         apache_kafka.start()
     assert ended(service, emulation_id).state is State.COMPLETED
+    assert service.outage_of(emulation_id) is None
     assert assert_manifest_is_true(service, topic, emulation_id) == 6000
     assert (len(settlements.committed), len(settlements.not_committed)) == ((0, 1) if moment == "before" else (1, 0))
 
@@ -252,6 +256,7 @@ def test_what_cannot_be_found_out_in_time_is_found_out_later(
         status = ended(service, emulation_id)
         assert status.state is State(ends)
         assert ("Kafka did not come back" in str(status.error)) == (ends == "failed")
+        assert ("(set by DATA_EMULATOR_SINK_OUTAGE_S)" in str(status.error)) == (ends == "failed")
         assert_counts_as_the_manifest_says(service, emulation_id)
     finally:
         apache_kafka.start()

@@ -137,7 +137,9 @@ async def test_a_sink_that_is_away_for_too_long_fails_the_run() -> None:
     assert sink.failed > 2
     assert_failed(outcome, "the disk is full")
     assert outcome is not None
-    told = re.search(r"since \S+Z: the service gave up after (\d+) s \(.*_SINK_OUTAGE_S is 1\)$", str(outcome.error))
+    told = re.search(
+        r"since \S+Z: the service gave up after (\d+) s \(set by DATA_EMULATOR_SINK_OUTAGE_S\)$", str(outcome.error)
+    )
     assert told is not None, outcome.error
     assert int(told[1]) >= 1
 
