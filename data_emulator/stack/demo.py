@@ -69,7 +69,10 @@ def run() -> int:
             return interruption.exit_status
     if failure is not None:
         console.print(f"The demo failed: {failure}", style="red", markup=False)
-        console.print(f"Everything is stopped. The servers' logs are in {run_dir / 'logs'}", soft_wrap=True)
+        if (run_dir / "logs").exists():
+            console.print(f"Everything is stopped. The servers' logs are in {run_dir / 'logs'}", soft_wrap=True)
+        else:
+            shutil.rmtree(run_dir)
         return 1
     shutil.rmtree(run_dir)
     console.print(

@@ -15,13 +15,15 @@ class FakeStack:
     """A stack that cannot be started, for the reason that a test sets, or that nothing is wrong with."""
 
     failure: ClassVar[StackError | None] = None
+    logs: ClassVar[bool] = True
     stopped: ClassVar[int] = 0
 
     def __init__(self, run_dir: Path, **_: object) -> None:
         self.run_dir = run_dir
 
     def start(self, say: object) -> None:
-        (self.run_dir / "logs").mkdir()
+        if self.logs:
+            (self.run_dir / "logs").mkdir()
         if self.failure is not None:
             raise self.failure
 
@@ -53,6 +55,16 @@ def test_a_failure_is_told_once_and_the_logs_are_kept(
     assert f"The servers' logs are in {kept / 'logs'}" in printed
     assert "What next?" not in printed
     assert FakeStack.stopped == 1
+
+
+def test_a_demo_that_started_nothing_leaves_nothing(
+    lab_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(FakeStack, "failure", StackError("300 MB are free, and 500 MB are needed"))
+    monkeypatch.setattr(FakeStack, "logs", False)
+    assert demo.run() == 1
+    assert capsys.readouterr().out.endswith("\nThe demo failed: 300 MB are free, and 500 MB are needed\n")
+    assert list(lab_dir.iterdir()) == []
 
 
 def test_a_full_disk_is_told_whatever_it_showed_as(
