@@ -6,10 +6,10 @@ The DAG's docs below, which the UI shows too, describe it for users. To get the 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import chain, dag
+from airflow.sdk import CronTriggerTimetable, chain, dag
 
 from include.emulations import emulation_group, form_params
 
@@ -47,8 +47,9 @@ service, unless an entry names another connection.
 
 @dag(
     dag_id="all_emulations_dag",
-    schedule="@daily",
-    start_date=datetime(2025, 1, 1, tzinfo=UTC),
+    # Without a start date its first scheduled run is at the next midnight: unpaused to trigger a run, it does not start
+    # another one for the midnight before. Only a midnight that has just been is made up for; the scheduler may be late.
+    schedule=CronTriggerTimetable("@daily", timezone="UTC", run_immediately=timedelta(minutes=5)),
     catchup=False,
     max_active_tasks=MAX_DOMAINS,
     tags=["data-emulator", "lakehouse-lab"],

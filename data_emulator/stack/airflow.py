@@ -23,18 +23,26 @@ from data_emulator.stack.seaweedfs import write_private
 from data_emulator.stack.server import Server
 
 _MIGRATION_TIMEOUT_S = 180
-# A cluster policy, which Airflow looks for in its home. `use_job_schedule = False` would stop asset events, too, from
-# starting runs. The first four imports are for the processes of tasks, which are copies of one that has them already:
-# they take a task a third of a CPU second, as long as all the rest of it.
-_LOCAL_SETTINGS = """\
+# Airflow looks for this file in its home. The imports are for the processes of tasks, which are copies of one that has
+# them already: they take a task a third of a CPU second, as long as all the rest of it.
+_IMPORTS = """\
 import airflow.providers.http.hooks.http
 import airflow.providers.standard.decorators.python
 import airflow.sdk.definitions.decorators
 import jinja2.ext
-from airflow.sdk import DAG
-from airflow.sdk.definitions.timetables.assets import AssetTriggeredTimetable
 
 __all__ = ["dag_policy"]
+"""
+# A DAG that only asset events start is of use to nobody while it is paused, but new DAGs are.
+_SCHEDULED = """
+def dag_policy(dag):
+    if dag.dag_id == "bronze_ingest_dag":
+        dag.is_paused_upon_creation = False
+"""
+# `use_job_schedule = False` would stop asset events, too, from starting runs.
+_UNSCHEDULED = """
+from airflow.sdk import DAG
+from airflow.sdk.definitions.timetables.assets import AssetTriggeredTimetable
 
 
 def dag_policy(dag):
@@ -112,10 +120,7 @@ class Airflow:
         """Write the configuration, and create or upgrade the database. Raises the errors of `Supervisor.run`."""
         write_private(self._home / "airflow.cfg", self._configuration())
         local_settings_path = self._home / "config" / "airflow_local_settings.py"
-        if self._scheduled:
-            local_settings_path.unlink(missing_ok=True)
-        else:
-            write_private(local_settings_path, _LOCAL_SETTINGS)
+        write_private(local_settings_path, _IMPORTS + (_SCHEDULED if self._scheduled else _UNSCHEDULED))
         self._supervisor.run(self.command("db", "migrate"), timeout_s=_MIGRATION_TIMEOUT_S)
         # Four processes share the database. In this mode, which the file keeps, readers and the writer do not wait for
         # each other (https://sqlite.org/wal.html).

@@ -102,6 +102,9 @@ class SeaweedFS(Server):
                 # By default in the system's temporary folder, where they stay behind.
                 "-s3.localSocket=s3.sock",
                 "-filer.localSocket=filer.sock",
+                # Each bucket needs a volume or more. By default there may be as many as the disk has room for once they
+                # are full: with little room left, none for another bucket.
+                "-volume.max=1000",
                 # All that is on by default, not needed here, and would listen or call out.
                 "-master.telemetry=false",
                 "-admin.ui=false",

@@ -5,12 +5,11 @@ import os
 import shlex
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from data_emulator.stack import folders
 from data_emulator.stack.addresses import Addresses, running_addresses, shell_script
-from data_emulator.stack.console import console
+from data_emulator.stack.console import Clock, console
 from data_emulator.stack.down import lock, stop_stack
 from data_emulator.stack.incidents import describe_incidents, recorded_incidents
 from data_emulator.stack.interrupts import Interrupted, interrupts_raise
@@ -56,7 +55,7 @@ def _start(run_dir: Path, airflow: bool) -> Addresses:
     """Start the process that runs the stack, and return when the stack is ready. Raises StackError."""
     log_path = folders.log_path(run_dir)
     log_path.parent.mkdir(parents=True, exist_ok=True)
-    started_at = time.monotonic()
+    clock = Clock()
     with log_path.open("w") as log:
         watcher = subprocess.Popen(  # noqa: S603 - what the stack itself composed
             [sys.executable, "-m", "data_emulator.stack.watcher", str(run_dir), *(["--airflow"] if airflow else [])],
@@ -73,8 +72,7 @@ def _start(run_dir: Path, airflow: bool) -> Addresses:
                     return _announce(run_dir)
                 if "failed" in message:
                     raise StackError(message["failed"])
-                clock = f"[{time.monotonic() - started_at:5.1f} s]"
-                console.print(clock, message["say"], markup=False, soft_wrap=True)
+                clock.say(message["say"])
         except BaseException:
             watcher.terminate()
             watcher.wait()

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 from airflow.sdk.definitions.taskgroup import MappedTaskGroup
 from airflow.sdk.exceptions import ParamValidationError
+from airflow.serialization.serialized_objects import DagSerialization
+from airflow.timetables import trigger
 
 from include.assets import EMULATIONS, EMULATIONS_BY_DOMAIN
 from include.domain_list import parse_domain_list
@@ -31,10 +33,24 @@ def dag() -> DAG:
 
 
 def test_the_dag(dag: DAG) -> None:
-    assert dag.schedule == "@daily"
     assert dag.catchup is False
     assert dag.tags == {"data-emulator", "lakehouse-lab"}
     assert "emulation_domains" in (dag.doc_md or "")
+
+
+@pytest.mark.parametrize(
+    ("now", "first"),
+    [("2026-02-03T12:00:00+00:00", "2026-02-04"), ("2026-02-03T00:00:30+00:00", "2026-02-03")],
+    ids=["a midnight that is long past is left out", "one that has just been is not"],
+)
+def test_the_first_scheduled_run_is_at_the_next_midnight(
+    dag: DAG, now: str, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trigger, "utcnow", lambda: datetime.fromisoformat(now))
+    serialized = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
+    run = serialized.next_dagrun_info(last_automated_run_info=None)
+    assert run is not None
+    assert run.run_after == datetime.fromisoformat(f"{first}T00:00:00+00:00")
 
 
 def test_the_chain_of_tasks(dag: DAG) -> None:

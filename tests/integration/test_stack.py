@@ -113,9 +113,7 @@ def assert_shell_reads(path: Path, addresses: Addresses) -> None:
     assert found["PATH"].startswith(str(Path(sys.executable).parent))
 
 
-def test_servers_that_are_killed_come_back_with_their_data_and_none_outlives_the_watcher(
-    up_dir: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_killed_servers_come_back_with_their_data(up_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert up(airflow=False) == 0
     addresses = addresses_of(up_dir)
     settings = addresses.settings()

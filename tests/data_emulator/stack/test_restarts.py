@@ -118,6 +118,7 @@ def test_a_full_disk_is_said_once_and_is_given_as_the_reason(
     watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = watched.start("touch ready; sleep 600")
+    monkeypatch.setattr(disk, "total_bytes", lambda path: 10**9)
     monkeypatch.setattr(disk, "free_bytes", lambda path: 12_345_678)
     sentence = f"the disk with {tmp_path} is full (12 MB free)"
     wait_until(lambda: bool(watched.said))

@@ -157,9 +157,19 @@ def test_without_schedules_a_cluster_policy_leaves_only_those_by_assets(
     assert not timed.timetable.can_be_scheduled
     assert by_asset.timetable == DAG("other", schedule=[asset]).timetable
     assert isinstance(by_partition.timetable, PartitionedAssetTimetable)
-    airflow._scheduled = True
-    airflow.migrate()
-    assert not path.exists()
+
+
+def test_with_schedules_only_bronze_begins_unpaused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Supervisor, "run", lambda *arguments, **options: None)
+    make_airflow(tmp_path).migrate()
+    policies = runpy.run_path(str(tmp_path / "home" / "config" / "airflow_local_settings.py"))
+    timed = DAG("all_emulations_dag", schedule="@daily", start_date=datetime(2025, 1, 1, tzinfo=UTC))
+    bronze = DAG("bronze_ingest_dag", schedule=PartitionedAssetTimetable(assets=Asset("a")))
+    for dag in (timed, bronze):
+        policies["dag_policy"](dag)
+    assert timed.timetable.can_be_scheduled
+    assert timed.is_paused_upon_creation is None
+    assert bronze.is_paused_upon_creation is False
 
 
 def test_airflows_processes_do_not_wait_for_each_other_to_read_the_database(
