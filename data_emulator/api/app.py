@@ -11,7 +11,7 @@ from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
-from data_emulator.api import emulator, operations, problems
+from data_emulator.api import docs, emulator, operations, problems
 from data_emulator.api.guards import LimitBody, RequireToken
 from data_emulator.emulations import Emulations
 from data_emulator.settings import Settings
@@ -39,11 +39,14 @@ def create_app(settings: Settings) -> FastAPI:
         summary="Realistic synthetic data per domain, to S3 buckets and Kafka topics, with proof of what was written.",
         version=version("lakehouse-data-emulator"),
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.emulations = emulations
     app.state.settings = settings
     app.include_router(emulator.router, dependencies=secured)
     app.include_router(operations.router)
+    docs.install(app)
     problems.install(app)
     app.add_middleware(LimitBody, max_bytes=settings.max_body_bytes)
     if settings.token:
