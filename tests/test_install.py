@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import pty
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -126,28 +126,30 @@ class TestCompanyIndex:
         assert (tmp_path / "installed" / "sample-1.0.dist-info").exists()
 
 
+# Runs a command in a terminal: what it reads is typed there, and its exit status is the signal that ended the command.
+# Where this test runs in the background, Ctrl-C is ignored, and what is started would ignore it too.
+TERMINAL = """
+import os, pty, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+sys.exit(-os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))
+"""
+
+
 def test_ctrl_c_shows_one_line(tmp_path: Path) -> None:
     """The terminal sends the signal to make, to what it runs, and to what that runs."""
     for name in ("Makefile", "install.py", "requirements.lock", "setup.cfg", "setup.py", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
-    child, terminal = pty.fork()
-    if child == 0:
-        os.chdir(tmp_path)
-        os.execvp("make", ["make", f"PYTHON={sys.executable}", "install"])
-    shown = b""
-    interrupted_at = 0
-    while True:
-        try:
-            read = os.read(terminal, 4096)
-        except OSError:  # the other end of a terminal is closed
-            break
-        shown += read
-        if not interrupted_at and b"the virtual environment ..." in shown:
-            interrupted_at = len(shown)
-            os.write(terminal, b"\x03")
-    status = os.waitpid(child, 0)[1]
-    assert os.WTERMSIG(status) == 2
-    lines = re.sub(r"\^C|\x1b\[K", "", shown[interrupted_at:].decode()).replace("\r", "\n").split("\n")
+    command = [sys.executable, "-c", TERMINAL, "make", f"PYTHON={sys.executable}", "install"]
+    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as terminal:
+        assert terminal.stdin is not None
+        assert terminal.stdout is not None
+        before = b""
+        while b"the virtual environment ..." not in before:
+            before += terminal.stdout.read(4096) or pytest.fail(before.decode())
+        terminal.stdin.write(b"\x03")
+        shown = terminal.stdout.read().decode()
+    assert terminal.returncode == signal.SIGINT
+    lines = re.sub(r"\^C|\x1b\[K", "", shown).replace("\r", "\n").split("\n")
     assert [line for line in lines if line and not line.startswith("[")] == [
         "Stopped. The same command goes on from what is downloaded."
     ]
