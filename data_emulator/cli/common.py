@@ -60,6 +60,8 @@ def with_running_stack(settings: Settings) -> Settings:
     That it is used is told on standard error.
     """
     from data_emulator.sinks.configured import s3_configuration
+    from data_emulator.stack.folders import up_dir
+    from data_emulator.stack.incidents import describe_incidents, recorded_incidents
 
     found = running_stack()
     if found is None:
@@ -76,6 +78,8 @@ def with_running_stack(settings: Settings) -> Settings:
         used |= {"host": host, "port": int(port)}
     if used:
         typer.echo("Using the stack that 'make up' started.", err=True)
+        for line in describe_incidents(recorded_incidents(up_dir())):
+            typer.echo(line, err=True)
     return settings.model_copy(update=used)
 
 

@@ -109,11 +109,7 @@ class AirflowApi:
 
     def create_variable(self, key: str, value: str, *, description: str) -> None:
         """Create variable `key`, unless there is one."""
-        try:
-            self.request("POST", "/variables", {"key": key, "value": value, "description": description})
-        except AirflowApiError as error:
-            if error.status != httpx.codes.CONFLICT:
-                raise
+        self._create("/variables", {"key": key, "value": value, "description": description})
 
     def connection(self, connection_id: str) -> dict[str, Any] | None:
         """Return connection `connection_id` without its secrets, or None when there is none."""

@@ -20,9 +20,8 @@ def check_space(run_dir: Path, *, with_airflow: bool) -> None:
     needed = _NEEDED_BYTES[with_airflow] + left
     if free < needed:
         raise StackError(
-            f"the disk with {run_dir} has {_mb(free)} MB free, and the stack needs {_mb(needed)} MB, of which the S3 "
-            f"store leaves {_mb(left)} MB, 1 % of the disk, unused. Delete something; 'make reset' deletes what "
-            "earlier stacks wrote"
+            f"the disk with {run_dir} has {_mb(free)} MB free, and the stack needs {_mb(needed)} MB{_unused(left)}. "
+            "Delete something; 'make reset' deletes what earlier stacks wrote"
         )
 
 
@@ -31,8 +30,7 @@ def full_disk(run_dir: Path) -> str | None:
     free, left = free_bytes(run_dir), _left_by_store(run_dir)
     if free >= max(_FULL_BELOW_BYTES, left):
         return None
-    unused = f", and the S3 store leaves {_mb(left)} MB, 1 % of the disk, unused" if left > _FULL_BELOW_BYTES else ""
-    return f"the disk with {run_dir} is full ({_mb(free)} MB free{unused})"
+    return f"the disk with {run_dir} is full ({_mb(free)} MB free{_unused(left)})"
 
 
 def free_bytes(path: Path) -> int:
@@ -47,6 +45,11 @@ def total_bytes(path: Path) -> int:
 
 def _left_by_store(run_dir: Path) -> int:
     return int(total_bytes(run_dir) * _STORE_LEAVES_FREE)
+
+
+def _unused(left: int) -> str:
+    """Return what is to be added where it counts that the store does not use the whole disk."""
+    return f"; the S3 store leaves {_mb(left)} MB, 1 % of the disk, unused" if left > _FULL_BELOW_BYTES else ""
 
 
 def _mb(size: int) -> str:

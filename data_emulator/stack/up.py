@@ -23,6 +23,14 @@ def up(airflow: bool) -> int:
     A stack that is up already is left as it is, and its addresses are printed.
     """
     run_dir = folders.up_dir()
+    try:
+        return _up(run_dir, airflow)
+    except OSError as error:  # no space left, or a folder that is somebody else's
+        console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        return 1
+
+
+def _up(run_dir: Path, airflow: bool) -> int:
     with lock(run_dir):
         addresses = running_addresses(run_dir)
         if addresses is not None and airflow and addresses.airflow_url is None:

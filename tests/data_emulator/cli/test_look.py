@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from typer.testing import CliRunner
 
 from data_emulator.cli import app, common
 from data_emulator.settings import Settings
+from data_emulator.stack import folders
 from data_emulator.stack.addresses import Addresses
+from data_emulator.stack.incidents import Incident, record_incident
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.tansu import Tansu
 from tests.data_emulator.running_service import RunningService, request
@@ -25,6 +28,7 @@ def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(f"DATA_EMULATOR_{name.upper()}", raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(common, "running_stack", lambda: None)
+    monkeypatch.setattr(folders, "up_dir", lambda: tmp_path / "up")
 
 
 @pytest.fixture
@@ -119,6 +123,18 @@ def test_emulations_to_a_running_stack_are_listed_and_shown(stack: Addresses, ru
     assert [each["emulation_id"] for each in shown("s3://user-profiles", "-n", "2")] == [by_service] * 2
     assert len(run("show", "kafka://transactions", "-n", "5").stdout.splitlines()) == 5
     assert run("verify", by_service).exit_code == 0
+
+
+def test_what_has_died_in_the_running_stack_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = tmp_path / "keys.json"
+    addresses = Addresses("http://127.0.0.1:1", str(keys), "127.0.0.1:2", "http://127.0.0.1:3", None)
+    monkeypatch.setattr(common, "running_stack", lambda: addresses)
+    monkeypatch.setattr(folders, "up_dir", lambda: tmp_path)
+    record_incident(tmp_path, Incident(time.time(), "tansu died (exit status 1)", server="tansu"))
+    assert common.with_running_stack(common.settings_with({})).s3_endpoint == "http://127.0.0.1:1"
+    assert "tansu died (exit status 1) and was started again." in capsys.readouterr().err
 
 
 @pytest.mark.integration

@@ -21,7 +21,7 @@ def sized(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def test_a_stack_is_not_started_where_it_would_run_out_of_space(sized: pytest.MonkeyPatch, tmp_path: Path) -> None:
     sized.setattr(disk, "free_bytes", lambda path: 300 * MB)
     check_space(tmp_path, with_airflow=False)
-    with pytest.raises(StackError, match=r"has 300 MB free, and the stack needs 500 MB, .* leaves 100 MB, 1 %"):
+    with pytest.raises(StackError, match=r"has 300 MB free, and the stack needs 500 MB; .* leaves 100 MB, 1 %"):
         check_space(tmp_path, with_airflow=True)
     sized.setattr(disk, "free_bytes", lambda path: 199 * MB)
     started: list[str] = []
@@ -34,7 +34,7 @@ def test_a_stack_is_not_started_where_it_would_run_out_of_space(sized: pytest.Mo
     ("total", "free", "said"),
     [
         (10 * GB, 100 * MB, None),
-        (10 * GB, 99 * MB, "is full (99 MB free, and the S3 store leaves 100 MB, 1 % of the disk, unused)"),
+        (10 * GB, 99 * MB, "is full (99 MB free; the S3 store leaves 100 MB, 1 % of the disk, unused)"),
         (1 * GB, 20 * MB, None),
         (1 * GB, 19 * MB, "is full (19 MB free)"),
     ],
