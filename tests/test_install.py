@@ -23,8 +23,13 @@ UV = Path(sys.executable).with_name("uv")
 WHEEL = "sample-1.0-py3-none-any.whl"
 
 
+# As in a shell of one's own: `make test` tells a make below it that it is one, which then also names its folder.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+
+
 def make(*arguments: str) -> str:
-    return subprocess.run(["make", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    command = ["make", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, check=True, capture_output=True, text=True).stdout
 
 
 class TestTargets:
@@ -140,7 +145,9 @@ def test_ctrl_c_shows_one_line(tmp_path: Path) -> None:
     for name in ("Makefile", "install.py", "requirements.lock", "setup.cfg", "setup.py", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     command = [sys.executable, "-c", TERMINAL, "make", f"PYTHON={sys.executable}", "install"]
-    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as terminal:
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as terminal:
         assert terminal.stdin is not None
         assert terminal.stdout is not None
         before = b""
