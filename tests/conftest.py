@@ -17,6 +17,14 @@ _AIRFLOW_HOME = tempfile.mkdtemp(prefix="airflow-home-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell pytest-xdist what must not run side by side: a file's tests, and all that start an Airflow of their own."""
+    for item in items:
+        one_at_a_time = "e2e" in item.keywords or "disturbance" in item.keywords
+        item.add_marker(pytest.mark.xdist_group("airflow" if one_at_a_time else item.path.name))
+    items.sort(key=lambda item: "e2e" not in item.keywords)  # what takes longest first
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(_AIRFLOW_HOME, ignore_errors=True)
 
