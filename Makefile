@@ -22,6 +22,9 @@ endif
 # Ctrl-C reaches make too, which then ends by itself. Without this it prints an error about the program that ended as well.
 QUIET_INTERRUPT := trap 'exit 0' INT;
 
+# Tests mostly wait: three processes share them. tests/conftest.py says what must not run at the same time.
+SIDE_BY_SIDE := -n 3 --dist loadgroup --no-loadscope-reorder
+
 # Each of the many programs that are started here would compile Airflow anew: 3 CPU seconds, and 0.3 for every task.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -62,7 +65,7 @@ clean: ## remove .venv and all data
 
 ##@ Test
 test: $(INSTALLED) ## all tests that need only Python
-	@$(QUIET_INTERRUPT) $(BIN)/python -m pytest -m "not kafka and not spark and not disturbance"
+	@$(QUIET_INTERRUPT) $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not kafka and not spark and not disturbance"
 
 test-unit: $(INSTALLED) ## those that need no server
 	@$(BIN)/python -m pytest -m "not integration and not e2e and not kafka and not spark"

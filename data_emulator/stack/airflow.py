@@ -167,6 +167,7 @@ class Airflow:
                 "load_examples": False,
                 "executor": "LocalExecutor",
                 "parallelism": 8,
+                "dagbag_import_timeout": 120,  # a busy machine takes longer than 30 s to import Airflow itself
                 "dags_are_paused_at_creation": self._scheduled,
                 "test_connection": "Enabled",
                 "auth_manager": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
