@@ -43,7 +43,7 @@ install: $(INSTALLED) ## only install, into .venv
 
 $(INSTALLED): install.py requirements.lock setup.cfg setup.py pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON). Python 3.11 to 3.14 is needed (Debian: apt install python3 python3-venv)."; exit 1; }
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 14) else f"Python 3.11 to 3.14 is needed, $(PYTHON) is {v[0]}.{v[1]}. Name another one: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 14) else "Python 3.11 to 3.14 is needed, $(PYTHON) is %d.%d. Name another one: make PYTHON=python3.12 ..." % v)'
 	@$(QUIET_INTERRUPT) $(PYTHON) install.py $(EXTRAS)
 	@test -e $@
 
