@@ -30,7 +30,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up down reset test test-kafka test-spark test-aws test-disturbances test-airflow-oldest \
-	test-unit test-fresh-machine bench-generate bench-kafka \
+	test-unit test-images test-fresh-machine bench-generate bench-kafka \
 	bench-s3 bench-concurrency bench-memory bench-kills bench-airflow check format lock clean
 
 # ##@ heads a group of targets; ## tells of a target, in 37 characters, for a terminal of 60 columns.
@@ -65,10 +65,10 @@ clean: ## remove .venv and all data
 
 ##@ Test
 test: $(INSTALLED) ## all tests that need only Python
-	@$(QUIET_INTERRUPT) $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not kafka and not spark and not disturbance"
+	@$(QUIET_INTERRUPT) $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not kafka and not spark and not disturbance and not images"
 
 test-unit: $(INSTALLED) ## those that need no server
-	@$(BIN)/python -m pytest -m "not integration and not e2e and not kafka and not spark"
+	@$(BIN)/python -m pytest -m "not integration and not e2e and not kafka and not spark and not images"
 
 test-kafka: $(INSTALLED) ## on Apache Kafka: Java 17 and Maven
 	@$(BIN)/python -m pytest -m kafka
@@ -85,6 +85,10 @@ test-aws: $(INSTALLED) ## an aws connection with a role
 
 test-fresh-machine: ## the README's commands, in new Debians
 	@tests/fresh_machine.sh $(ARGS)
+
+test-images: $(INSTALLED) ## both images: as root, with buildah
+	@[ "$$(id -u)" = 0 ] && command -v buildah >/dev/null && command -v debootstrap >/dev/null || { echo "To build images without Docker, be root and install (Debian): apt install buildah debootstrap"; exit 1; }
+	@$(BIN)/python -m pytest -m images
 
 test-disturbances: $(INSTALLED) ## every way a task can be disturbed
 	@$(BIN)/python -m pytest tests/integration/test_disturb*.py tests/integration/test_concurrent_runs.py \
