@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data_emulator.stack import folders
-from data_emulator.stack.incidents import clock, recorded_incidents
+from data_emulator.stack.incidents import describe_end
 from data_emulator.stack.owner import running_owner, stop_owner
 from data_emulator.stack.records import recorded, stop_recorded
 
@@ -25,8 +25,11 @@ def down() -> int:
         return 0
     with lock(run_dir):
         stopped = stop_stack(run_dir)
-    whose = "Its" if len(stopped) == 1 else "Their"
-    print(f"Stopped {', '.join(stopped)}.\n{whose} data stays in {run_dir}." if stopped else _nothing_is_up(run_dir))
+    if stopped:
+        whose = "Its" if len(stopped) == 1 else "Their"
+        print(f"Stopped {', '.join(stopped)}.\n{whose} data stays in {run_dir}.")
+    else:
+        print(*filter(None, ("No stack is up.", describe_end(run_dir))))
     return 0
 
 
@@ -76,14 +79,6 @@ def lock(run_dir: Path) -> Iterator[None]:
     with run_dir.with_name(f"{run_dir.name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _nothing_is_up(run_dir: Path) -> str:
-    """Return a sentence that says so, with the reason when a stack has ended by itself."""
-    ended = [incident for incident in recorded_incidents(run_dir) if incident.final]
-    if not ended:
-        return "No stack is up."
-    return f"No stack is up. The last one ended at {clock(ended[-1].at)}: {ended[-1].text}."
 
 
 def main() -> int:

@@ -33,7 +33,11 @@ def record_incident(run_dir: Path, incident: Incident) -> None:
 def recorded_incidents(run_dir: Path) -> list[Incident]:
     """Return what has gone wrong with the stack in `run_dir` since it was started, the oldest first."""
     path = incidents_path(run_dir)
-    return [Incident(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
+    incidents = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        with contextlib.suppress(ValueError):  # one that was cut off when the disk became full
+            incidents.append(Incident(**json.loads(line)))
+    return incidents
 
 
 def forget_incidents(run_dir: Path) -> None:
@@ -50,6 +54,12 @@ def describe_incidents(incidents: Sequence[Incident]) -> list[str]:
         times = f" (so far {len(about)} times)" if server is not None and len(about) > 1 else ""
         lines.append(f"{clock(about[-1].at)} {about[-1].text}{again}{times}.")
     return lines
+
+
+def describe_end(run_dir: Path) -> str | None:
+    """Return a sentence about why the last stack in `run_dir` has ended by itself, or None if it has not."""
+    ended = [incident for incident in recorded_incidents(run_dir) if incident.final]
+    return f"The last stack ended by itself at {clock(ended[-1].at)}: {ended[-1].text}." if ended else None
 
 
 def clock(at: float) -> str:

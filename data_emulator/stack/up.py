@@ -11,7 +11,7 @@ from data_emulator.stack import folders
 from data_emulator.stack.addresses import Addresses, running_addresses, shell_script
 from data_emulator.stack.console import Clock, console
 from data_emulator.stack.down import lock, stop_stack
-from data_emulator.stack.incidents import describe_incidents, recorded_incidents
+from data_emulator.stack.incidents import describe_end, describe_incidents, recorded_incidents
 from data_emulator.stack.interrupts import Interrupted, interrupts_raise
 from data_emulator.stack.processes import StackError, read_tail
 from data_emulator.stack.seaweedfs import write_private
@@ -42,6 +42,8 @@ def _up(run_dir: Path, airflow: bool) -> int:
                 console.print(line, style="yellow", markup=False, soft_wrap=True)
             _print_addresses(run_dir, addresses)
             return 0
+        if end := describe_end(run_dir):
+            console.print(end, style="yellow", markup=False, soft_wrap=True)
         stop_stack(run_dir)  # What is left of one whose process was killed.
         with interrupts_raise():
             try:

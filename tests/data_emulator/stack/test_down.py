@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from data_emulator.stack.folders import addresses_path, processes_path, project_dir
+from data_emulator.stack.folders import addresses_path, incidents_path, processes_path, project_dir
 from data_emulator.stack.incidents import Incident, record_incident
 from data_emulator.stack.processes import Command, Supervisor
 from data_emulator.stack.records import recorded
@@ -137,6 +137,8 @@ def test_the_process_that_runs_the_stack_is_asked_to_stop_it(
 
 def test_down_says_why_a_stack_has_ended_by_itself(clone: Path, up_dir: Path) -> None:
     record_incident(up_dir, Incident(time.time(), "tansu died (exit status 1)", server="tansu", final=True))
+    with incidents_path(up_dir).open("a") as file:
+        file.write('{"at": 17')  # and then the disk was full
     printed = make(clone, "down")
-    assert printed.startswith("No stack is up. The last one ended at 20")
+    assert printed.startswith("No stack is up. The last stack ended by itself at 20")
     assert printed.endswith(": tansu died (exit status 1).\n")
