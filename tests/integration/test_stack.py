@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -209,7 +210,8 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 120) -> None:
 def test_two_stacks_side_by_side(tmp_path: Path) -> None:
     stacks = [Stack(tmp_path / name, with_airflow=False, scheduled=False) for name in ("a", "b")]
     try:
-        addresses = [stack.start(print) for stack in stacks]
+        with ThreadPoolExecutor() as pool:
+            addresses = list(pool.map(lambda stack: stack.start(print), stacks))
         assert all(service_answers(each) for each in addresses)
         assert addresses[0].service_url != addresses[1].service_url
     finally:
