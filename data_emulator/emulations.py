@@ -212,7 +212,8 @@ class Emulations:
         if request.emulator_sync not in self.sinks:
             hint = suggestion(request.emulator_sync, self.sinks)
             raise InvalidRequest(
-                f"Unsupported emulator sync type: {request.emulator_sync or repr('')}; {hint} (minio is any S3 store)"
+                f"Unsupported emulator sync type: {request.emulator_sync or repr('')}; {hint} "
+                "(minio is any S3 store, file a folder)"
             )
         domain = request.emulation_domain.lower()
         if domain not in all_domains():

@@ -40,8 +40,7 @@ def emulate(
 ) -> None:
     """Make records of a domain, write them, read them back and compare; exit status 1 if anything is wrong.
 
-    S3 and Kafka are those of the environment (DATA_EMULATOR_S3_..., DATA_EMULATOR_KAFKA_...) or, without them, of the
-    stack that 'make up' started.
+    S3 and Kafka come from DATA_EMULATOR_S3_... and DATA_EMULATOR_KAFKA_..., or from a running 'make up'.
     """
     from data_emulator.errors import ConfigurationError, RequestRefused
     from data_emulator.local import emulating

@@ -108,7 +108,7 @@ def show(
 ) -> None:
     """Read the first records back, and print them: of an emulation, or of what was written to a place last.
 
-    The service, the store and the broker are those of the environment or, without them, of the stack of 'make up'.
+    Service, store and broker come from the service's environment variables, or from a running 'make up'.
     """
     from data_emulator.errors import ConfigurationError
 

@@ -15,8 +15,7 @@ def verify(
 ) -> None:
     """Read back what emulations have written, and compare it with their manifests; exit status 1 if they differ.
 
-    The store, the broker and the token come from the same environment variables as the service's; without them, from
-    the stack that 'make up' started.
+    Service, store, broker and token come from the service's environment variables, or from a running 'make up'.
     """
     with needs_extra("verify"):
         from data_emulator.stack import receipt

@@ -27,6 +27,8 @@ _STOP_GRACE_S: Final = 1.1
 """How long what is under way may take after `stop`. With the next, it keeps a cancellation within two seconds."""
 _TIDY_GRACE_S: Final = 0.5
 """How long it may take to tidy up when that was not enough."""
+_TIDY_FAILED_GRACE_S: Final = 5.0
+"""The same for an emulation that has failed, whose end nobody hurries."""
 _FIRST_RETRY_S: Final = 0.25
 _LONGEST_RETRY_S: Final = 5.0
 
@@ -96,8 +98,9 @@ class Run:
             except SinkError as error:
                 interrupted = True
                 if not await self._sink_is_back(error):
-                    await self.sink.roll_back()
-                    return self._stop_as if self._stop.is_set() else Outcome(State.FAILED, self._failure(error))
+                    outcome = self._stop_as if self._stop.is_set() else Outcome(State.FAILED, self._failure(error))
+                    await self._tidy_up(_TIDY_GRACE_S if self._stop.is_set() else _TIDY_FAILED_GRACE_S)
+                    return outcome
             except Exception:
                 with suppress(SinkError):  # a defect of the domain's: what was accepted before it is kept
                     await self.sink.finish()
@@ -115,13 +118,17 @@ class Run:
             if late:
                 task.cancel()
                 await asyncio.wait({task})
-                await self.sink.roll_back()
-                with suppress(SinkError, TimeoutError):
-                    await asyncio.wait_for(self.sink.finish(), _TIDY_GRACE_S)
+                await self._tidy_up(_TIDY_GRACE_S)
             else:
                 task.result()
         finally:
             stopped.cancel()
+
+    async def _tidy_up(self, grace_s: float) -> None:
+        """Give up what is not acknowledged, and let the sink delete what it has left behind, if it can in this time."""
+        await self.sink.roll_back()
+        with suppress(SinkError, TimeoutError):
+            await asyncio.wait_for(self.sink.finish(), grace_s)
 
     async def _emulate(self, may_take_longer: bool) -> None:
         plan = self.plan

@@ -155,7 +155,7 @@ def test_a_store_that_comes_back_has_everything(
         assert_as_undisturbed(service, settings, s3_store, each, tmp_path)
 
 
-@pytest.mark.parametrize("sync_type", ["single", "chunked"])
+@pytest.mark.parametrize(("sink", "sync_type"), [("minio", "single"), ("minio", "chunked"), ("file", "single")])
 def test_what_is_cancelled_as_its_worker_dies_leaves_no_objects_behind(
     service: Emulations, settings: Settings, s3_store: SeaweedFS, sync_type: str, sink: str
 ) -> None:

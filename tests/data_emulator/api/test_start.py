@@ -167,8 +167,8 @@ def test_a_rate_that_is_no_number_is_refused(http: httpx.Client, number: str) ->
             "emulator_sync",
             "MinIO",
             (
-                "Unsupported emulator sync type: MinIO; did you mean 'minio'? There are minio, kafka, file "
-                "(minio is any S3 store)"
+                "Unsupported emulator sync type: MinIO; did you mean 'minio'? There are minio, kafka, file (minio is "
+                "any S3 store, file a folder)"
             ),
         ),
         (

@@ -148,6 +148,7 @@ async def test_a_failure_that_stays_is_not_tried_again() -> None:
     sink = FakeSink(fails_at=100, permanent=True)
     outcome = await run(plan(duration_s=LONG_S), sink, outage_s=LONG_S).to_end()
     assert outcome == Outcome(State.FAILED, "the disk is full")
+    assert sink.finishes == 1  # so that it deletes what it has left behind
     assert sink.failed == 1
 
 

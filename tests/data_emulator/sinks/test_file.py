@@ -82,6 +82,18 @@ async def test_a_full_disk_is_an_outage_that_ends(tmp_path: Path) -> None:
     assert b"".join(there.values()) == b"".join(values)
 
 
+async def test_what_arrived_behind_a_failure_is_deleted(tmp_path: Path) -> None:
+    """A file for which there was room after one for which there was none is in no manifest."""
+    opened, prefix = sink(Folder(tmp_path), max_bytes=3000)
+    values = [b"a" * 999 + b"\n", b"b" * 2999 + b"\n", b"c" * 999 + b"\n"]
+    with no_room_beyond(2000), pytest.raises(SinkError):
+        await write_all(opened, values)
+    await opened.roll_back()
+    await opened.finish()
+    written = opened.take_written().objects
+    assert [*FilePlace(tmp_path).objects(prefix)] == [each.key for each in written]
+
+
 async def test_what_a_kill_left_unfinished_is_deleted(tmp_path: Path) -> None:
     """A worker that had not told of anything yet leaves half a file, and files that its successor will not reach."""
     opened, prefix = sink(Folder(tmp_path), checkpoint=Checkpoint())
