@@ -1,6 +1,8 @@
-"""Fast ways to write floating-point numbers, for columns in which all numbers are of one frequent kind.
+"""Ways to write floating-point numbers: one for any, and fast ones for columns of one frequent kind.
 
-Each function returns `None` when a number is not of its kind. What it writes reads back as the very same number.
+How a number is written depends on nothing but the number: the numbers beside it differ when records are made again from
+another record on. What is written reads back as the very same number. The fast ones return `None` when a number is not
+of their kind.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from data_emulator.domains.columns import fixed_width_strings
@@ -29,6 +32,20 @@ _UNIX_TIME: Final = np.dtype(
 )
 _FOUR: Final = np.array([f"{number:04}" for number in range(10_000)], dtype=bytes)
 _TWO: Final = np.array([f"{number:02}" for number in range(100)], dtype=bytes)
+
+
+def decimals(column: Any) -> Any:
+    """Write a column of floating-point numbers as `cents` and `micros` would write each of them; null stays null."""
+    texts = pc.add(column, pa.scalar(0.0, column.type)).cast(pa.string())  # which makes 0.0 of -0.0
+    is_whole = pc.invert(pc.match_substring_regex(texts, "[.en]"))  # neither a fraction, an exponent, inf nor nan
+    texts = pc.if_else(is_whole, pc.binary_join_element_wise(texts, ".0", ""), texts)
+    numbers = column.fill_null(0.0).cast(pa.float64()).to_numpy(zero_copy_only=False)
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = np.rint(numbers * 1e6)
+    times = (scaled >= _MICROS_START) & (scaled < _MICROS_END) & (scaled / 1e6 == numbers)
+    if not times.any():
+        return texts
+    return pc.replace_with_mask(texts, pa.array(times), micros(numbers[times]))
 
 
 def cents(numbers: Floats) -> Any | None:

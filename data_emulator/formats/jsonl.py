@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_emulator.domains.randomness import Floats
-from data_emulator.formats.decimals import cents, micros
+from data_emulator.formats.decimals import cents, decimals, micros
 from data_emulator.formats.fragments import Choice, Part, Texts, joined, texts_of
 
 _BOOLEANS: Final = Texts(pa.array(["false", "true", "null"]), "booleans")
@@ -86,7 +86,7 @@ def _float(column: Any) -> Any:
         for write in (micros, cents):
             if (written := write(numbers)) is not None:
                 return written
-    return _or_null(column.cast(pa.string()))
+    return _or_null(decimals(column))
 
 
 def _needs_escape(column: Any) -> bool:
