@@ -1,6 +1,6 @@
-"""What Airflow learns of this package through its entry point ``apache_airflow_provider``.
+"""Provider metadata for Airflow, read through the entry point ``apache_airflow_provider``.
 
-The connection form in the UI is built from here alone; the hook class is not asked.
+The connection form in the UI is built only from this; the hook class is not consulted.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _TEXT = ["string", "null"]
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Provider metadata as ``airflow/provider_info.schema.json`` describes it."""
+    """Return the metadata, as specified in ``airflow/provider_info.schema.json``."""
     package = _package()
     return {
         "package-name": "lakehouse-data-emulator",
         "name": "Data Emulator",
-        "description": "Start emulations of production-like data, and wait for them.",
+        "description": "Start emulations of production-like data and wait for them.",
         "connection-types": [
             {
                 "connection-type": "data_emulator",
@@ -34,8 +34,8 @@ def get_provider_info() -> dict[str, Any]:
                         "host": "emulator.example.com",
                         "schema": "http",
                         "port": "8000",
-                        "login": "empty for a token; with a password: basic authentication",
-                        "password": "without a login sent as a bearer token; empty if the service has none",
+                        "login": "leave empty to use a token; with a password: basic authentication",
+                        "password": "the service's token; leave empty if it has none",
                         "extra": '{"X-Team": "data-platform"} adds a header to every request',
                     },
                 },
@@ -71,15 +71,15 @@ def get_provider_info() -> dict[str, Any]:
                     "retry_status_codes": {
                         "label": "Status codes to retry",
                         "description": (
-                            "HTTP status codes from 400 to 599 that mean a transient failure, separated by commas. A "
-                            "request that the service refuses by another one fails its task at once."
+                            "HTTP status codes from 400 to 599 that are transient failures, separated by commas. A "
+                            "request refused with another code fails its task at once."
                         ),
                         "schema": {"type": _TEXT, "default": "429, 500, 502, 503, 504"},
                     },
                     "service_url": {
                         "label": "Service URL for browsers",
                         "description": (
-                            "Where links in the UI lead, like https://emulator.example.com, if browsers reach the "
+                            "Target of links in the UI, like https://emulator.example.com, if browsers reach the "
                             "service at another address than Airflow does. Empty: Schema, Host and Port."
                         ),
                         "schema": {"type": _TEXT, "default": None},
@@ -87,7 +87,7 @@ def get_provider_info() -> dict[str, Any]:
                     "s3_console_url": {
                         "label": "S3 console URL",
                         "description": (
-                            "Where links to what was written to S3 lead: a URL with {bucket} and {prefix}, like "
+                            "Target of links to data in S3: a URL with {bucket} and {prefix}, like "
                             "https://minio.example.com/browser/{bucket}/{prefix}. Empty: no links."
                         ),
                         "schema": {"type": _TEXT, "default": None},
@@ -95,7 +95,7 @@ def get_provider_info() -> dict[str, Any]:
                     "kafka_console_url": {
                         "label": "Kafka console URL",
                         "description": (
-                            "Where links to what was written to Kafka lead: a URL with {topic}, like "
+                            "Target of links to data in Kafka: a URL with {topic}, like "
                             "https://kafka-ui.example.com/topics/{topic}. Empty: no links."
                         ),
                         "schema": {"type": _TEXT, "default": None},

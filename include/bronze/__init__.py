@@ -1,4 +1,4 @@
-"""Bronze: the data of completed emulations, read back as their manifests say, checked, and kept as Parquet tables.
+"""Bronze: completed emulations, read back by their manifests, checked and stored as Parquet tables.
 
 What is in here imports the libraries that read and write data (the extra ``bronze``). Only running tasks import it.
 """

@@ -16,7 +16,7 @@ _GOOD_FOR = timedelta(minutes=10)
 
 
 def credentials_of(connection: Connection, field: str) -> S3CredentialProvider:
-    """Get the credentials once, so that what is wrong shows at once, and return what gets them again when they expire.
+    """Get the credentials once, so that errors show at once, and return a provider that renews them when they expire.
 
     :param field: of the extra, which asks for them; named in errors
     :raises DataEmulatorConfigError: when the Amazon provider is not installed, or there are no such credentials
@@ -53,7 +53,7 @@ def credentials_of(connection: Connection, field: str) -> S3CredentialProvider:
 
 
 def _error(what: str, error: Exception) -> DataEmulatorError:
-    """The error to raise: permanent where a setting is wrong or the token service refuses, else transient."""
+    """Return the error to raise: permanent for a wrong setting or a refusal, otherwise transient."""
     from botocore.exceptions import ClientError, ParamValidationError, ProfileNotFound
 
     if isinstance(error, ClientError):
@@ -61,8 +61,8 @@ def _error(what: str, error: Exception) -> DataEmulatorError:
         reason = f"{code}: {error.response['Error'].get('Message')}"
         if 400 <= status < 500 and status != 429 and "Throttl" not in code:
             return DataEmulatorConfigError(f"{what}: the credentials were refused: {reason}")
-        return StorageUnavailableError(f"{what}: the credentials cannot be had just now: {reason}")
+        return StorageUnavailableError(f"{what}: the credentials are temporarily unavailable: {reason}")
     # Other errors may quote a secret.
     if isinstance(error, ParamValidationError | ProfileNotFound | NotImplementedError):
-        return DataEmulatorConfigError(f"{what}, or one that goes with it, cannot be used: {type(error).__name__}")
-    return StorageUnavailableError(f"{what}: the credentials cannot be had just now: {type(error).__name__}")
+        return DataEmulatorConfigError(f"{what}, or a field related to it, cannot be used: {type(error).__name__}")
+    return StorageUnavailableError(f"{what}: the credentials are temporarily unavailable: {type(error).__name__}")

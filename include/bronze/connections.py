@@ -1,4 +1,4 @@
-"""The Airflow connections that bronze reads: what they share, and the Kafka broker's."""
+"""Reading the Airflow connections that bronze uses, and that of the Kafka broker."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ KAFKA_CONN_ID = "data_emulator_kafka"
 
 
 def kafka_config(conn_id: str = KAFKA_CONN_ID) -> dict[str, Any]:
-    """Read the connection of the Kafka broker: its extra, which holds librdkafka's properties.
+    """Read the connection of the Kafka broker, whose extra contains librdkafka properties.
 
     :raises DataEmulatorConfigError: naming the connection and each property that is missing or cannot be one
     :raises AirflowUnavailableError: when the connection cannot be read just now
     """
-    connection = required_connection(conn_id, "of type kafka, with librdkafka's properties as its extra")
+    connection = required_connection(conn_id, "with type kafka, and with librdkafka properties in the extra")
     extra = extra_of(connection)
     problems = unread_fields(connection, "host", "port", "schema", "login", "password") + [
         f"extra field {name} must be a string, a number or a boolean, not {type(value).__name__}"
@@ -44,12 +44,12 @@ def required_connection(conn_id: str, what: str) -> Connection:
     """
     connection = read_connection(conn_id)
     if connection is None:
-        raise DataEmulatorConfigError(f"There is no connection {conn_id!r}: create it, {what}")
+        raise DataEmulatorConfigError(f"There is no connection {conn_id!r}: create it {what}")
     return connection
 
 
 def extra_of(connection: Connection) -> dict[str, Any]:
-    """Return the extra, parsed, whose secrets the log masks from now on.
+    """Return the parsed extra, and have Airflow mask its secrets in logs.
 
     :raises DataEmulatorConfigError: when it is not a JSON object
     """
@@ -64,8 +64,8 @@ def extra_of(connection: Connection) -> dict[str, Any]:
 
 
 def unread_fields(connection: Connection, *names: str) -> list[str]:
-    """Return a problem for each of the fields that is filled in, although nothing reads it."""
-    return [f"{name} is not read: leave it empty" for name in names if getattr(connection, name)]
+    """Return a problem for each of these fields that is set, as they are not used."""
+    return [f"{name} is not used: leave it empty" for name in names if getattr(connection, name)]
 
 
 def refuse(conn_id: str, problems: list[str]) -> None:

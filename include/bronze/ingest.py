@@ -1,4 +1,4 @@
-"""Ingest one emulation: read its manifest's data, check it, and put it into bronze whole or not at all."""
+"""Load one emulation into bronze: read the manifest's data, check it, and store all of it or nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FORMATS = {"s3": ("json", "csv", "parquet"), "kafka": ("json", "csv")}
 
 
 def ingest(receipt: Receipt, bucket: str) -> dict[str, Any]:
-    """Ingest the emulation of a receipt. Ingesting it again replaces its table.
+    """Load the emulation of a receipt; loading it again replaces its table.
 
     :param bucket: of the bronze tables
     :return: of the table: ``emulation_id``, ``domain``, ``rows``, ``bytes`` of the file and ``place``, its URL
@@ -40,7 +40,7 @@ def ingest(receipt: Receipt, bucket: str) -> dict[str, Any]:
     :raises DataEmulatorError: as :meth:`DataEmulatorHook.get_manifest` does
     """
     if receipt.manifest is None:
-        raise ReceiptError(f"Emulation {receipt.id} has no manifest, so nothing tells which data is its own")
+        raise ReceiptError(f"Emulation {receipt.id} has no manifest, so its data cannot be identified")
     manifest = DataEmulatorHook().get_manifest(receipt.id)
     check_agreement(receipt, manifest)
     connection = s3_connection()
@@ -71,7 +71,7 @@ def ingest(receipt: Receipt, bucket: str) -> dict[str, Any]:
 
 
 def is_ingested(receipt: Receipt, bucket: str) -> bool:
-    """Tell whether bronze has the table of a receipt's emulation.
+    """Return whether bronze already has the table of a receipt's emulation.
 
     :raises DataEmulatorConfigError: when the connection cannot be used
     :raises AirflowUnavailableError: when the connection cannot be read just now
@@ -89,12 +89,12 @@ def is_ingested(receipt: Receipt, bucket: str) -> bool:
 
 
 def table_key(receipt: Receipt) -> str:
-    """Return the key of an emulation's table. It is always the same, so that a retry replaces the table."""
+    """Return the key of an emulation's table, which never changes, so that a retry replaces the table."""
     return f"{quote(receipt.domain, safe='')}/emulation_id={quote(receipt.id, safe='')}/part-00000.parquet"
 
 
 def check_agreement(receipt: Receipt, manifest: Manifest) -> None:
-    """Check that receipt and manifest agree, and the manifest's parts with its totals.
+    """Check that receipt and manifest match, and the manifest's parts its totals.
 
     :raises ReceiptError: naming each field in which they differ
     :raises EmulationDataError: when the emulation did not complete, or the manifest's parts do not make its totals
@@ -114,7 +114,7 @@ def check_agreement(receipt: Receipt, manifest: Manifest) -> None:
     sums = sum(part.records for part in parts), sum(part.bytes for part in parts)
     if sums != (manifest.records, manifest.bytes):
         raise EmulationDataError(
-            f"Emulation {receipt.id}: the manifest's parts sum up to {sums[0]:,} records, {sums[1]:,} bytes, "
+            f"Emulation {receipt.id}: the manifest's parts add up to {sums[0]:,} records, {sums[1]:,} bytes, "
             f"its totals are {manifest.records:,} records, {manifest.bytes:,} bytes"
         )
     if manifest.format_type not in _FORMATS.get(manifest.sink, ()):

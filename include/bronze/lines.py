@@ -31,7 +31,7 @@ class _Chunks(io.RawIOBase):
 
 
 def decompressed(key: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the decompressed content of an object, whose name says how it is compressed.
+    """Yield the decompressed content of an object, by the compression in its name.
 
     :raises OSError: when it cannot be decompressed
     """
@@ -45,7 +45,7 @@ def decompressed(key: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    """Yield the lines without their ends.
+    """Yield the lines, without line ends.
 
     :raises UnicodeDecodeError: when one is not UTF-8
     """
@@ -64,7 +64,7 @@ def lines(chunks: Iterable[bytes]) -> Iterator[str]:
 
 
 def csv_rows(plain: Iterable[str]) -> Iterator[str]:
-    """Yield the rows of a CSV object: a line, or several when a quoted value has line ends.
+    """Yield the rows of a CSV object: one line, or several if a quoted value contains line ends.
 
     A quote within a value is doubled (RFC 4180), so a row is whole when it has an even number of them.
     """

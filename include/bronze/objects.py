@@ -1,4 +1,4 @@
-"""Read the objects that a manifest lists: each once, as a stream, and checked on the way."""
+"""Read the objects in a manifest as streams, checking them on the way."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BATCH_ROWS = 16_384
 
 
 class ObjectReader:
-    """Reads the objects of a manifest, and no others.
+    """Reads exactly the objects of a manifest.
 
     Every method raises EmulationDataError, which names the object, for one that is missing, whose size, SHA-256 or
     number of records is not the manifest's, or that holds anything but records of this emulation;
@@ -66,7 +66,7 @@ class ObjectReader:
                 if self._emulation_id(record, names) != self._manifest.emulation_id:
                     content.finish()  # A wrong checksum explains more.
                     raise EmulationDataError(
-                        f"{source}: record {count} is no {self._manifest.format_type} record of emulation "
+                        f"{source}: record {count} is not a {self._manifest.format_type} record of emulation "
                         f"{self._manifest.emulation_id}"
                     )
                 yield Row(source, count, header, record)
@@ -113,7 +113,7 @@ class ObjectReader:
 
 
 class _Content:
-    """The content of one object, counted and hashed while it is read."""
+    """The content of one object, counted and hashed as it is read."""
 
     def __init__(self, connection: S3Connection, store: S3Store, stated: ManifestObject, source: str) -> None:
         self._connection = connection
@@ -158,7 +158,7 @@ class _Content:
     def _error(self, error: Exception) -> Exception:
         if is_missing(error):
             return EmulationDataError(
-                f"{self._source}: the object is not there; the manifest says {self._stated.records:,} records, "
+                f"{self._source}: the object does not exist; the manifest says {self._stated.records:,} records, "
                 f"{self._stated.bytes:,} bytes"
             )
         return store_error(self._connection, f"reading {self._source}", error)

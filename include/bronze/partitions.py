@@ -1,4 +1,4 @@
-"""Read the partitions that a manifest lists: between its offsets, the records of its emulation."""
+"""Read an emulation's records from the partitions in its manifest, between the listed offsets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LIBRARY_LOG.setLevel(logging.CRITICAL)
 
 
 class _Progress:
-    """What has been read of a partition.
+    """The progress of reading a partition.
 
     ``ends_at`` is the offset at which the broker last said that the committed records end.
     """
@@ -52,7 +52,7 @@ class _Progress:
         return self.next_offset >= self.stated.next_offset
 
     def check(self) -> None:
-        """Compare what was found with what is stated."""
+        """Compare what was found with the manifest."""
         found, stated = (self.records, self.bytes), (self.stated.records, self.stated.bytes)
         if found != stated:
             raise EmulationDataError(
@@ -78,7 +78,7 @@ class PartitionReader:
         self._last_error = ""
 
     def rows(self) -> Iterator[Row]:
-        """Yield the records, those of one partition in their order.
+        """Yield the records, in order within each partition.
 
         :raises EmulationDataError: naming the topic or partition that is missing, no longer has these offsets, ends
             before them, or has other numbers of records or bytes than the manifest says
@@ -169,7 +169,7 @@ class PartitionReader:
             )
 
     def _own(self, value: bytes) -> str | None:
-        """Return the text of a record of this emulation, None for any other message."""
+        """Return the text if the message is a record of this emulation, otherwise None."""
         emulation_id = self._manifest.emulation_id
         if emulation_id.encode() not in value:
             return None
@@ -184,7 +184,7 @@ class PartitionReader:
     def _take_error(self, error: KafkaError, offset: int | None, progress: _Progress) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             raise EmulationDataError(
-                f"{progress.source}: offset {progress.next_offset} is not there (any more), the manifest says "
+                f"{progress.source}: offset {progress.next_offset} does not exist (any more), the manifest says "
                 f"{progress.stated.records:,} records between offsets {progress.stated.first_offset} and "
                 f"{progress.stated.next_offset}"
             )
@@ -195,7 +195,7 @@ class PartitionReader:
             self._remember(error)  # librdkafka goes on by itself; if nothing comes of it, the silence ends it
 
     def _give_up(self, consumer: Consumer, topic: str, progress: _Progress) -> None:
-        """Tell a log that ends too early from an open transaction, and from a broker that does not answer."""
+        """Explain why records are missing: the log ends early, a transaction is open, or the broker does not answer."""
         stated = progress.stated
         _, end = consumer.get_watermark_offsets(TopicPartition(topic, stated.partition), cached=True)
         if 0 <= end < stated.next_offset:

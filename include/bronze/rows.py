@@ -1,4 +1,4 @@
-"""One record of JSON or CSV, from S3 or Kafka, and the emulation that it names."""
+"""A JSON or CSV record from S3 or Kafka, and the emulation that it names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
 
 def json_emulation_id(text: str) -> str | None:
-    """Return the emulation that a JSON record names, None if it is no such record."""
+    """Return the emulation that a JSON record names; None if it is not such a record."""
     try:
         record = json.loads(text)
     except ValueError:
@@ -35,7 +35,7 @@ def json_emulation_id(text: str) -> str | None:
 
 
 def csv_fields(text: str) -> list[str]:
-    """Return the fields of one CSV row, which may have line ends within quotes; none if it is no row."""
+    """Return the fields of a CSV row, which may contain quoted line ends; none if it is not a row."""
     try:
         rows = list(csv.reader([text]))
     except csv.Error:

@@ -1,4 +1,4 @@
-"""Which emulations a run of ``bronze_ingest_dag`` ingests, and where to."""
+"""Determine which emulations a run of ``bronze_ingest_dag`` loads, and into which bucket."""
 
 from __future__ import annotations
 
@@ -34,12 +34,14 @@ def bronze_bucket() -> str:
     if bucket is None:
         return DEFAULT_BUCKET
     if not bucket.strip():
-        raise DataEmulatorConfigError(f"Variable {BUCKET_VARIABLE!r} is empty: set it to a bucket's name, or delete it")
+        raise DataEmulatorConfigError(
+            f"Variable {BUCKET_VARIABLE!r} is empty: set it to the name of a bucket, or delete it"
+        )
     return bucket.strip()
 
 
 def receipts_of_run(context: Context, bucket: str) -> list[dict[str, Any]]:
-    """Return the receipts of the emulations that the running task's run ingests, each once.
+    """Return the receipts of the emulations that this run loads, each once.
 
     They are those of the events that started the run. A run triggered by hand has no events: it takes those that
     started no run, for example while the DAG was paused, and whose emulations are not in bronze.
@@ -51,16 +53,16 @@ def receipts_of_run(context: Context, bucket: str) -> list[dict[str, Any]]:
     key = context["dag_run"].partition_key
     if started_by:
         receipts = _unique([event.extra for event in started_by])
-        log.info("%s: %d events started this run, of %d emulations", key, len(started_by), len(receipts))
+        log.info("%s: %d events of %d emulations triggered this run", key, len(started_by), len(receipts))
         return receipts
     missed = _unique(_missed(context, key))
     receipts = [each for each in missed if _is_missing(each, bucket)]
-    log.info("%s: %d events started no run, %d are not in bronze", key or "All domains", len(missed), len(receipts))
+    log.info("%s: %d events triggered no run, %d are not in bronze", key or "All domains", len(missed), len(receipts))
     return receipts
 
 
 def _missed(context: Context, key: str | None) -> Iterable[Any]:
-    """Return the extras of the latest events that started no run of this DAG, of one partition or of all."""
+    """Return the extras of recent events that triggered no run of this DAG, of one partition or all."""
     dag_id = context["ti"].dag_id
     try:
         events = list(context["inlet_events"][EMULATIONS_BY_DOMAIN].ascending(False).limit(_MISSED_AT_MOST))
@@ -79,7 +81,7 @@ def _missed(context: Context, key: str | None) -> Iterable[Any]:
 
 
 def _unique(extras: Iterable[Any]) -> list[dict[str, Any]]:
-    """Return each emulation's receipt once, in order. An invalid one is kept: ingesting it says what is wrong."""
+    """Return each emulation's receipt once, in order; invalid ones stay, so that loading them reports the error."""
     seen: dict[str, dict[str, Any]] = {}
     for extra in extras:
         receipt = dict(extra or {})

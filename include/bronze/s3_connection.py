@@ -1,4 +1,4 @@
-"""The Airflow connection of the S3 store: an ``aws`` connection, of which every field counts or is refused."""
+"""The Airflow connection of the S3 store: an ``aws`` connection whose fields are all used or refused."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class S3Connection:
     :param conn_id: named in errors
     :param endpoint_url: the store's URL, Amazon's own for the region if the connection has none
     :param region_name: its region
-    :param credentials: gives the key pair and session token to sign with; None for what obstore finds by itself
+    :param credentials: provides key pair and session token; None for what obstore finds by itself
     :param verify: check the store's certificate
     :param ca_pem: certificates to trust besides the usual ones
     """
@@ -54,15 +54,15 @@ def s3_connection(conn_id: str = S3_CONN_ID) -> S3Connection:
     """Read the connection of the S3 store: login and password are the key pair, the rest is in the extra.
 
     :raises DataEmulatorConfigError: naming the connection and each field that is missing or cannot be used
-    :raises AirflowUnavailableError: when the connection cannot be read just now
-    :raises StorageUnavailableError: when a role's credentials cannot be had just now
+    :raises AirflowUnavailableError: when the connection is temporarily unreadable
+    :raises StorageUnavailableError: when a role's credentials are temporarily unavailable
     """
-    connection = required_connection(conn_id, "of type aws, with the S3 store's key pair and endpoint_url")
+    connection = required_connection(conn_id, "with type aws, and with the S3 store's key pair and endpoint_url")
     extra = {name: value for name, value in extra_of(connection).items() if value not in (None, "", {})}
     problems = unread_fields(connection, "host", "port", "schema") + _problems_of_extra(extra)
     refuse(conn_id, problems)
 
-    # As the Amazon provider has it: what is said of one service comes before what is said of all.
+    # As in the Amazon provider, settings of one service override those of all.
     endpoint_url = extra.get("service_config", {}).get("s3", {}).get("endpoint_url") or extra.get("endpoint_url")
     key = connection.login or extra.get("aws_access_key_id")
     secret = connection.password or extra.get("aws_secret_access_key")
@@ -139,7 +139,7 @@ def _problems_of_extra(extra: dict[str, Any]) -> list[str]:
 
 
 def _as_verify(value: bool | str) -> bool | str:
-    """What the extra says; in a connection that is written as a URI everything is text."""
+    """Return ``verify`` from the extra; in a connection URI every value is text."""
     return {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value
 
 

@@ -1,4 +1,4 @@
-"""The client of the S3 store, and what its errors mean."""
+"""The client of the S3 store, and the meaning of its errors."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ STORE_ERRORS = (BaseError, OSError)
 
 
 def open_bucket(connection: S3Connection, bucket: str) -> S3Store:
-    """Return a client of a bucket. No request is made.
+    """Return a client for a bucket, without sending a request.
 
-    The connection alone says which store it is and who asks: what obstore would take from the environment is set here.
+    Only the connection determines store and credentials, so everything that obstore would read from the environment is
+    set.
 
     :raises DataEmulatorConfigError: when the connection's certificates cannot be used
     """
@@ -62,12 +63,12 @@ def open_bucket(connection: S3Connection, bucket: str) -> S3Store:
 
 
 def is_missing(error: Exception) -> bool:
-    """Tell whether an error says that the object, or its bucket, does not exist."""
+    """Return whether an error means that the object or its bucket does not exist."""
     return isinstance(error, NotFoundError | FileNotFoundError)
 
 
 def store_error(connection: S3Connection, doing: str, error: Exception) -> DataEmulatorError:
-    """Return the error to raise for one of obstore's.
+    """Return the error to raise for an error of obstore.
 
     :param doing: what was tried, such as ``reading s3://user-profiles/k``
     :return: DataEmulatorConfigError where a retry cannot help, else StorageUnavailableError
@@ -75,10 +76,10 @@ def store_error(connection: S3Connection, doing: str, error: Exception) -> DataE
     # The first line: the rest is a dump of the client's own source, with its whole configuration.
     reason = str(error).split("\n\nDebug source", 1)[0].strip()
     if isinstance(error, UnauthenticatedError) and "External AWS credential provider" in reason:
-        return StorageUnavailableError(f"Connection {connection.conn_id!r}: its credentials cannot be renewed just now")
+        return StorageUnavailableError(f"Connection {connection.conn_id!r}: its credentials cannot be renewed for now")
     if isinstance(error, PermissionDeniedError | UnauthenticatedError):
         return DataEmulatorConfigError(
-            f"Connection {connection.conn_id!r}: {doing} was refused; check its credentials, and what they may do there"
+            f"Connection {connection.conn_id!r}: {doing} was refused; check its credentials and their permissions"
         )
     if "NoSuchBucket" in reason or is_missing(error):
         return DataEmulatorConfigError(f"Connection {connection.conn_id!r}: {doing}: there is no such bucket")

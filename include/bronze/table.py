@@ -1,4 +1,4 @@
-"""The bronze table of one emulation: a Parquet file, written row group by row group."""
+"""Write the bronze table of one emulation: a Parquet file, one row group at a time."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TableWriter:
         self._schema: Any = None
 
     def write_rows(self, rows: Iterable[Row]) -> None:
-        """Write records of text: JSON and CSV."""
+        """Write text records (JSON and CSV)."""
         held: list[Row] = []
         size = 0
         for row in rows:
@@ -58,7 +58,7 @@ class TableWriter:
             self._write_text(held)
 
     def write_batch(self, source: str, first_position: int, batch: pa.RecordBatch) -> None:
-        """Write typed records: their own columns, after those that say where each is from."""
+        """Write typed records: their own columns, after the columns for their origin."""
         columns = [name for name in batch.schema.names if name != EMULATION_ID]
         schema = pa.schema([*_PROVENANCE, *(batch.schema.field(name) for name in columns)])
         positions = pa.array(range(first_position, first_position + len(batch)), pa.int64())
@@ -70,7 +70,7 @@ class TableWriter:
         )
 
     def close(self) -> None:
-        """Complete the file. Without rows it has the columns of text."""
+        """Complete the file; without rows it has the columns for text."""
         if self._writer is None:
             self._write_text([])
         self._writer.close()

@@ -83,7 +83,8 @@ def test_a_missing_object(stored: Manifest, s3_store: SeaweedFS, monkeypatch: py
     key = stored.objects[1].key
     obstore.delete(s3_store.bucket(SOURCES), key)
     assert refused(made(monkeypatch, stored), s3_store) == (
-        f"s3://{SOURCES}/{key}: the object is not there; the manifest says 10 records, {stored.objects[1].bytes} bytes"
+        f"s3://{SOURCES}/{key}: the object does not exist; the manifest says "
+        f"10 records, {stored.objects[1].bytes} bytes"
     )
 
 
@@ -106,7 +107,7 @@ def test_an_object_with_a_record_that_is_none_of_it(
     manifest = objects_manifest(emulation_id, [stated_object(key, content, 2)])
     text = refused(made(monkeypatch, manifest), s3_store)
     assert text.startswith(f"s3://{SOURCES}/{key}: ")
-    assert "record 1 is no json record" in text or "UnicodeDecodeError" in text
+    assert "record 1 is not a json record" in text or "UnicodeDecodeError" in text
 
 
 @pytest.mark.parametrize("ending", ["json.gz", "json.zst", "parquet"])

@@ -11,11 +11,11 @@ from tests.include.bronze.connecting import SECRET, define, refused
 
 @pytest.mark.parametrize(
     ("read", "conn_id", "what"),
-    [(s3_connection, "data_emulator_s3", "of type aws"), (kafka_config, "data_emulator_kafka", "of type kafka")],
+    [(s3_connection, "data_emulator_s3", "with type aws"), (kafka_config, "data_emulator_kafka", "with type kafka")],
 )
 def test_a_missing_connection_is_refused(read: Any, conn_id: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(f"AIRFLOW_CONN_{conn_id.upper()}", raising=False)
-    refused(read, conn_id, f"There is no connection {conn_id!r}: create it, {what}")
+    refused(read, conn_id, f"There is no connection {conn_id!r}: create it {what}")
 
 
 @pytest.mark.parametrize("extra", ["[]", "endpoint", "3", '{"password": "a-very-secret-key"'])
@@ -51,4 +51,4 @@ def test_a_broker_that_cannot_be_used_is_refused(extra: Any, message: str, monke
 def test_a_broker_in_the_host_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     connection = {"conn_type": "kafka", "host": "broker", "port": 9092, "extra": {"bootstrap.servers": "b:1"}}
     define(monkeypatch, "data_emulator_kafka", connection)
-    refused(kafka_config, "data_emulator_kafka", "host is not read: leave it empty; port is not read")
+    refused(kafka_config, "data_emulator_kafka", "host is not used: leave it empty; port is not used")

@@ -172,8 +172,8 @@ def test_a_connection_in_the_form_of_a_uri_is_read(store: Store, monkeypatch: py
         ({"login": None}, "the login, the access key id, is missing"),
         ({"login": None, "password": None}, "key, is missing; the login"),
         ({"login": None, "password": None, "extra": {"aws_session_token": SECRET}}, "the login, the access key id, is"),
-        ({"host": "store"}, "host is not read: leave it empty"),
-        ({"schema": "bucket", "port": 1}, "port is not read: leave it empty; schema is not read"),
+        ({"host": "store"}, "host is not used: leave it empty"),
+        ({"schema": "bucket", "port": 1}, "port is not used: leave it empty; schema is not used"),
         ({"extra": {"endpoint_url": "store:8333"}}, "endpoint_url must be a URL that begins with http:// or https://"),
         ({"extra": {"endpoint_url": "http://"}}, "endpoint_url must be a URL"),
         ({"extra": {"endpoint_url": "http://store:port"}}, "endpoint_url must be a URL"),
@@ -288,6 +288,6 @@ class TestARole:
     def test_without_an_answer_is_transient(self, store: Store) -> None:
         store.sts_says = 200, "no XML"
         with pytest.raises(
-            StorageUnavailableError, match="the credentials cannot be had just now: ResponseParserError"
+            StorageUnavailableError, match="the credentials are temporarily unavailable: ResponseParserError"
         ):
             s3_connection()
