@@ -1,4 +1,4 @@
-"""New emulations on their way in: those that arrive while others are being stored are stored by one commit."""
+"""Batch new emulations: those that arrive during a commit are stored together by the next one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST: Final = 200
 
 @dataclass(frozen=True)
 class Arrival:
-    """An emulation that is to be started.
+    """An emulation to be started.
 
     :param idempotency_key: what its client calls the request, if anything.
     """
@@ -27,7 +27,7 @@ class Arrival:
 
 
 class Arrivals:
-    """A queue in front of a function that blocks: a thread calls it with all that has arrived since the last time.
+    """A queue in front of a blocking function: a thread calls it with everything that has arrived since the last call.
 
     :param take_in: returns for each arrival the emulation that was started, by this one or before by its key; or why it
         is refused. None of those it is called with has the key of another.
@@ -40,11 +40,11 @@ class Arrivals:
         self._serving: asyncio.Task[None] | None = None
 
     def close(self) -> None:
-        """Wait for those that are being taken in, and take in no more."""
+        """Finish pending arrivals, and accept no more."""
         self._thread.shutdown()
 
     async def add(self, emulation: Emulation, idempotency_key: str | None) -> Emulation:
-        """Return the emulation that this one or its key has started, once it is stored; raise why it is refused."""
+        """Return the stored emulation that this arrival or its key has started; raise if it is refused."""
         taken_in: asyncio.Future[Emulation] = asyncio.get_running_loop().create_future()
         self._queue.append((Arrival(emulation, idempotency_key), taken_in))
         if self._serving is None:
@@ -71,7 +71,7 @@ class Arrivals:
             self._serving = None
 
     def _next(self) -> list[tuple[Arrival, asyncio.Future[Emulation]]]:
-        """Return those that have arrived, up to the first whose key is another's."""
+        """Return the pending arrivals, up to the first with a repeated key."""
         chosen: list[tuple[Arrival, asyncio.Future[Emulation]]] = []
         keys: set[str] = set()
         while self._queue and len(chosen) < _MOST:

@@ -1,4 +1,4 @@
-"""Which emulations are to end once nobody asks for them any more, and when somebody asked last."""
+"""Detect abandoned emulations: those whose status nobody has requested for `abandon_after` seconds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Watch:
 
 
 class Attention:
-    """When somebody asked last for each emulation that has `abandon_after`. May be used from any thread.
+    """The last status request for each emulation with `abandon_after`. Thread-safe.
 
     It is kept in memory only: after a restart, the time of each starts anew.
 
@@ -50,17 +50,17 @@ class Attention:
         self._thread = threading.Thread(target=self._serve, name="attention", daemon=True)
 
     def open(self) -> None:
-        """Start to look who is abandoned."""
+        """Start looking for abandoned emulations."""
         self._thread.start()
 
     def close(self) -> None:
-        """Abandon no more."""
+        """Stop looking for abandoned emulations."""
         self._closing.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def expect(self, emulations: Iterable[Emulation]) -> None:
-        """From now on, have those that have `abandon_after` asked for. Call it before anybody can know of them."""
+        """Start the clock of emulations with `abandon_after`. Call it before any client can know of them."""
         now = self._clock()
         limits = ((each.id, each.request.abandon_after) for each in emulations)
         watches = {emulation_id: _Watch(limit, now) for emulation_id, limit in limits if limit is not None}
@@ -69,14 +69,14 @@ class Attention:
                 self._watches |= watches
 
     def forget(self, emulation_ids: Iterable[str]) -> None:
-        """Expect nothing any more for these: they have ended."""
+        """Stop watching these emulations, which have ended."""
         with self._lock:
             for each in emulation_ids:
                 self._watches.pop(each, None)
 
     @contextmanager
     def held(self, emulation_ids: Iterable[str]) -> Iterator[None]:
-        """Note that somebody asks for these, now and until the context is left."""
+        """Record a request for these emulations, which lasts until the context is left."""
         asked: list[_Watch] = []
         if self._watches:  # mostly there are none, and whoever asks for thousands does not pay for it
             with self._lock:

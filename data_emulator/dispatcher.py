@@ -1,4 +1,4 @@
-"""Which emulations run and which wait, and that each is run to its end, whatever dies meanwhile."""
+"""Decide which emulations run and which are queued, and run each to its end, whatever dies meanwhile."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 
 class Dispatcher:
-    """Gives emulations to workers, in order of arrival and within the limits, and goes on with those of dead workers.
+    """Assigns emulations to workers in order of arrival and within the limits, and resumes those of dead workers.
 
     :param on_accepted: called with emulations that are new, or left by an earlier process, before they can end.
     :param on_ended: called with the ids of emulations that have ended, from any thread.
@@ -69,7 +69,7 @@ class Dispatcher:
         """Those that no worker has, because it is not known yet what is committed of their last records."""
 
     def open(self) -> None:
-        """Start the workers, and go on with what an earlier process left, running or queued."""
+        """Start the workers, and resume what an earlier process left running or queued."""
         self._pool.start()
         interrupted, queued = self._store.in_state(State.PROCESSING), self._store.in_state(State.QUEUED)
         self._on_accepted([*interrupted, *queued])
@@ -84,14 +84,14 @@ class Dispatcher:
         threading.Thread(target=self._go_on, args=(left, ids), name="recovery", daemon=True).start()
 
     def close(self) -> None:
-        """Stop the workers. What runs and what is queued is gone on with when the service is started again."""
+        """Stop the workers. Running and queued emulations resume when the service starts again."""
         self._closing.set()
         with self._lock:
             self._queued.clear()
         self._pool.shutdown()
 
     def add(self, arrivals: Sequence[Arrival]) -> list[Emulation | Exception]:
-        """Store new emulations with one commit, and run them, at once or when there is room.
+        """Store new emulations with one commit, and run or queue them.
 
         An emulation for which there is room now is stored as processing already: the disk is waited for once.
 
@@ -153,15 +153,15 @@ class Dispatcher:
                 self._pool.stop(each, Outcome(State.CANCELLED, errors[each]))
 
     def on_opened(self, transactional_id: str) -> None:
-        """Remember an id under which transactions may be left open."""
+        """Store an id under which transactions may be left open."""
         self._store.add_transactional_id(transactional_id)
 
     def on_prepared(self, transactional_id: str, transaction: Transaction) -> None:
-        """Remember what is about to be committed."""
+        """Store what is about to be committed."""
         self._store.prepare(transactional_id, transaction)
 
     def on_reports(self, transactional_id: str, reports: list[Report], settled: bool) -> None:
-        """Store how far emulations are, and make room where one has ended."""
+        """Store progress reports, and start queued emulations where others have ended."""
         self._store.record(reports, transactional_id if settled else None)
         for report in reports:
             self.outages.note(report.emulation_id, report.outage)
@@ -171,12 +171,12 @@ class Dispatcher:
         self._ended({report.emulation_id for report in reports if report.outcome})
 
     def on_lost(self, transactional_id: str, emulation_ids: set[str], suspect: str) -> None:
-        """Have others go on with what a dead worker ran."""
+        """Reassign what a dead worker was running."""
         left = [each for each in self._store.transactional_ids() if each == transactional_id]
         self._go_on(left, sorted(emulation_ids), suspect)
 
     def _start_queued(self) -> None:
-        """Give waiting emulations to workers while there is room. Call it with the lock held."""
+        """Start queued emulations while there is room. Call it with the lock held."""
         while self._queued:
             emulation = self._store.get(self._queued[0])
             if emulation is None or emulation.state is not State.QUEUED:
@@ -192,7 +192,7 @@ class Dispatcher:
             self._pool.run(plan)
 
     def _has_room_for(self, plan: Plan, count: int, memory_bytes: int) -> bool:
-        """Tell whether it can run now, beside so many that run, with the memory that these may take."""
+        """Return whether an emulation fits within the limits on running emulations and memory."""
         within_memory = not count or memory_bytes + plan.memory_bytes <= self._settings.max_memory_mb * 2**20
         return within_memory and count < self._settings.max_running
 
@@ -220,7 +220,7 @@ class Dispatcher:
         )
 
     def _go_on(self, transactional_ids: list[str], emulation_ids: list[str], suspect: str | None = None) -> None:
-        """Find out what dead workers have committed, and give their emulations to living ones."""
+        """Find out what dead workers have committed, and reassign their emulations."""
         prepared = {each: self._store.prepared(each) for each in transactional_ids}
         undecided = {each for transaction in prepared.values() if transaction for each in transaction.partitions}
         with self._lock:
@@ -246,7 +246,7 @@ class Dispatcher:
             self._settle(transactional_id, prepared[transactional_id], math.inf)
 
     def _go_on_with(self, emulation_id: str, is_suspect: bool) -> None:
-        """Give an emulation to a worker, from its checkpoint on; or end it, if it is to end."""
+        """Resume an emulation from its checkpoint, or end it if it should end."""
         with self._lock:  # so that a cancellation comes either before the look, or once the worker has it
             emulation = self._store.get(emulation_id)
             if self._closing.is_set():
@@ -263,7 +263,7 @@ class Dispatcher:
         self._end(emulation_id, State.FAILED, error)
 
     def _settle(self, transactional_id: str, prepared: Transaction | None, gives_up_at: float) -> bool:
-        """Find out what became of the last transaction of a dead worker, waiting for the broker if need be.
+        """Find out whether a dead worker's last transaction was committed, waiting for the broker if necessary.
 
         :param gives_up_at: until when, in Unix seconds.
         :return: whether it could be found out in time.

@@ -1,4 +1,4 @@
-"""What the service does, without HTTP: start, follow, cancel and account for emulations."""
+"""The service's operations, without HTTP: start, follow, cancel and list emulations."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ log = structlog.get_logger(__name__)
 
 
 class _Probe:
-    """A look whether a sink is ready."""
+    """A check of whether a sink is ready."""
 
     def __init__(self, result: asyncio.Future[None]) -> None:
         self.result = result
         self._started_at = time.monotonic()
 
     def is_stale(self) -> bool:
-        """Tell whether its result is out of date, or bad: then the next who asks has another look."""
+        """Return whether the result is outdated or bad, so that the next caller must check again."""
         if not self.result.done():
             return False
         held = time.monotonic() - self._started_at < _PROBE_HOLDS_S
@@ -87,12 +87,12 @@ class Emulations:
         self._probes: dict[tuple[str, str], _Probe] = {}
 
     def open(self) -> None:
-        """Start the workers, and go on with what an earlier process left, running or queued."""
+        """Start the workers, and resume what an earlier process left running or queued."""
         self._dispatcher.open()
         self._attention.open()
 
     def close(self) -> None:
-        """Stop the workers. What runs and what is queued is gone on with when the service is started again."""
+        """Stop the workers. Running and queued emulations resume when the service starts again."""
         self._asking.shutdown(wait=False, cancel_futures=True)
         self._attention.close()
         self._arrivals.close()
@@ -100,7 +100,7 @@ class Emulations:
         self.store.close()
 
     async def start(self, request: EmulationRequest, idempotency_key: str | None) -> tuple[Emulation, bool]:
-        """Start an emulation, or find the one that this key has started; tell which: `True` if it was there.
+        """Start an emulation, or find the one that this key has started; `True` if it already existed.
 
         :raises InvalidRequest: when sink, format, compression or domain are not known, or do not go together.
         :raises SinkUnavailable: when the sink is not configured, or its probe fails; or the schema registry's.
@@ -141,11 +141,11 @@ class Emulations:
         return emulation
 
     def outage_of(self, emulation_id: str) -> Outage | None:
-        """Return what an emulation waits for while its sink is away, or `None`."""
+        """Return the outage that an emulation waits for, or `None`."""
         return self._dispatcher.outages.of(emulation_id)
 
     def cancel(self, emulation_id: str) -> Emulation:
-        """End an emulation as cancelled; what it has written stays. It may still be running when this returns.
+        """Cancel an emulation; what it has written stays. It may still be running when this returns.
 
         :raises EmulationNotFound: when there is none with this id.
         :raises EmulationEnded: when it has ended already.
@@ -157,7 +157,7 @@ class Emulations:
         return self.get(emulation_id)
 
     def manifest(self, emulation_id: str) -> tuple[Emulation, list[ObjectWritten], list[PartitionWritten]]:
-        """Return an emulation and where its data lies.
+        """Return an emulation and its manifest.
 
         :raises EmulationNotFound: when there is none with this id.
         """
@@ -197,7 +197,7 @@ class Emulations:
             self._waiters.remove(emulation_ids, woken)
 
     def stop_waiting(self) -> None:
-        """Answer all who wait for an end now, and at once from here on. May be called by a signal handler."""
+        """Answer all long polls now, and at once from here on. May be called by a signal handler."""
         self._waiters.release()
 
     def _abandon(self, errors: Mapping[str, str]) -> None:
@@ -208,7 +208,7 @@ class Emulations:
         self._waiters.wake(emulation_ids)
 
     def _admitted(self, request: EmulationRequest, digest: str) -> Emulation:
-        """Return the emulation that a request asks for, its defaults filled in, if its names are known."""
+        """Return the requested emulation with its defaults, if its names are known."""
         if request.emulator_sync not in self.sinks:
             hint = suggestion(request.emulator_sync, self.sinks)
             raise InvalidRequest(

@@ -1,4 +1,4 @@
-"""What can go wrong, as the service says it.
+"""The service's errors.
 
 ::
 
@@ -22,7 +22,7 @@ from typing import ClassVar
 
 
 class EmulatorError(Exception):
-    """Whatever the service raises of its own."""
+    """Base class of the service's errors."""
 
 
 class ConfigurationError(EmulatorError):
@@ -30,7 +30,7 @@ class ConfigurationError(EmulatorError):
 
 
 class SinkError(EmulatorError):
-    """A store or broker did not take what was written; the message names it and its reason.
+    """A store or broker rejected a write; the message names it and the reason.
 
     :param permanent: trying again cannot help: the credentials are refused, the bucket is gone.
     """
@@ -102,7 +102,7 @@ class IdempotencyKeyReused(RequestRefused):
 
 
 class TooManyEmulations(RequestRefused):
-    """As many emulations run and wait as are allowed."""
+    """The limits of running and queued emulations are reached."""
 
     status = 429
     title = "Too many emulations"

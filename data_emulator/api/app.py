@@ -1,4 +1,4 @@
-"""The application: routes, guards and errors put together around one `Emulations`."""
+"""The ASGI application: routes, guards and error handling around one `Emulations`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From stored emulations to bodies on the wire."""
+"""Build response bodies from stored emulations."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _THREAD: dict[State, Literal["started", "error", "finished"]] = {
 
 
 def created(emulation: Emulation) -> EmulationCreated:
-    """Return the answer to a start: the request as it is carried out, and the id."""
+    """Return the answer to a start: the request with its defaults, and the id."""
     return EmulationCreated(id=emulation.id, **emulation.request.model_dump())
 
 
 def status(emulation: Emulation, settings: Settings, outage: Outage | None = None) -> EmulationStatus:
-    """Return where an emulation is. It has one part, `0`, where the original had several threads.
+    """Return the status of an emulation. It has one part, `0`, where the original had several threads.
 
     :param outage: what it waits for, if it does.
     """
@@ -75,7 +75,7 @@ def _progress(emulation: Emulation, *, is_waiting: bool) -> Progress:
 
 
 def _share(emulation: Emulation, *, is_waiting: bool) -> float:
-    """Return which part of an emulation is done, from 0 to 1.
+    """Return the completed share of an emulation, from 0 to 1.
 
     Time counts while it goes on. Once it is over, stands still, or the emulation has ended before its end, what is
     written counts.
@@ -97,7 +97,7 @@ def _share(emulation: Emulation, *, is_waiting: bool) -> float:
 def manifest(
     emulation: Emulation, objects: list[ObjectWritten], partitions: list[PartitionWritten], settings: Settings
 ) -> Manifest:
-    """Return where an emulation's data lies."""
+    """Return the manifest of an emulation."""
     request = emulation.request
     destination, kind = _destination(emulation), SINKS[request.emulator_sync]
     parts: list[ObjectWritten | PartitionWritten] = [*objects, *partitions]

@@ -102,7 +102,7 @@ def list_emulations(
 async def status_of_many(
     body: StatusesRequest, service: Service, request: Request, response: Response, prefer: PreferHeader = None
 ) -> Statuses:
-    """Tell where several emulations are, as soon as any of them has ended.
+    """Return the status of several emulations, as soon as any of them has ended.
 
     With `Prefer: return=minimal` only those are told of that have ended, or do not exist.
     """
@@ -128,7 +128,7 @@ async def status_of_many(
 async def get_status(
     emulation_id: str, service: Service, request: Request, response: Response, prefer: PreferHeader = None
 ) -> EmulationStatus:
-    """Tell where an emulation is."""
+    """Return the status of an emulation."""
     emulations = await service.wait_for_any([emulation_id], _granted_wait_s(request, response, prefer))
     if emulation_id not in emulations:
         raise EmulationNotFound(emulation_id)
@@ -136,7 +136,7 @@ async def get_status(
 
 
 def _granted_wait_s(request: Request, response: Response, prefer: str | None) -> float:
-    """Return how long to wait, and tell the client so."""
+    """Return the granted length of a long poll, and set it in the response."""
     wait_s = wait_preference(prefer, request.app.state.settings.max_wait_s)
     if wait_s is not None:
         response.headers["Preference-Applied"] = f"wait={wait_s}"
@@ -145,11 +145,11 @@ def _granted_wait_s(request: Request, response: Response, prefer: str | None) ->
 
 @router.get("/{emulation_id}/manifest", responses=_problems(401, 404))
 def get_manifest(emulation_id: str, service: Service) -> Manifest:
-    """Tell exactly where an emulation's data lies."""
+    """Return the manifest: exactly where an emulation's data is."""
     return bodies.manifest(*service.manifest(emulation_id), service.settings)
 
 
 @router.delete("/{emulation_id}", status_code=202, responses=_problems(401, 404, 409))
 def cancel_emulation(emulation_id: str, service: Service) -> EmulationStatus:
-    """End an emulation as cancelled. What it has written stays, and its manifest tells what that is."""
+    """Cancel an emulation. What it has written stays, and is in its manifest."""
     return bodies.status(service.cancel(emulation_id), service.settings, service.outage_of(emulation_id))

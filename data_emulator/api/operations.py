@@ -1,4 +1,4 @@
-"""The routes for those who run the service: is it alive, is it ready, what does it do; and which domains there are."""
+"""Operational routes: liveness, readiness and metrics; and the list of domains."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """What the service depends on: ``ok``, ``not configured``, or what is wrong with it.
+    """The state of each dependency: ``ok``, ``not configured``, or what is wrong with it.
 
     `missing` has the environment variables to set for each sink that is not configured.
     """
@@ -48,7 +48,7 @@ def root() -> Welcome:
 
 @router.get("/healthz")
 async def healthz() -> Health:
-    """Tell that the process answers."""
+    """Return that the process is alive."""
     return Health()
 
 
@@ -75,7 +75,7 @@ def readyz(request: Request, response: Response) -> Readiness:
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 def metrics(request: Request) -> Response:
-    """Return what the service does, in Prometheus's text format."""
+    """Return metrics in Prometheus's text format."""
     service: Emulations = request.app.state.emulations
     registry = CollectorRegistry()
     labels = ["state"]

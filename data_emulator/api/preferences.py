@@ -9,12 +9,12 @@ _MINIMAL = re.compile(r"(?:^|[,;])\s*return\s*=\s*\"?minimal\"?\s*(?=[,;]|$)", r
 
 
 def prefers_minimal(prefer: str | None) -> bool:
-    """Tell whether a client wants no more than it needs."""
+    """Return whether a client asks for a minimal answer."""
     return _MINIMAL.search(prefer or "") is not None
 
 
 def wait_preference(prefer: str | None, longest_s: float) -> int | None:
-    """Return the seconds that a client is willing to wait, at most `longest_s`; `None` if it does not say so.
+    """Return the seconds that a client asks to wait, at most `longest_s`; `None` if it does not ask.
 
     A preference that makes no sense is ignored, as the RFC asks.
     """

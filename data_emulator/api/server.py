@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn, which ends in good time although clients wait for an answer."""
+"""The HTTP server: uvicorn, with a prompt shutdown even while clients hold long polls."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ class Server(uvicorn.Server):
         await super().serve(sockets)
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
-        """Start to listen, and tell of it."""
+        """Start listening, and print the address."""
         await super().startup(sockets)
         if self.started:
             host = self.config.host if ":" not in self.config.host else f"[{self.config.host}]"
             self._on_started(f"http://{host}:{self.servers[0].sockets[0].getsockname()[1]}")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end. Long polls are answered now: the workers are ended in order only when nobody waits any more."""
+        """Start shutting down. Answer long polls now: workers are stopped in order only when nobody waits any more."""
         super().handle_exit(sig, frame)
         self._app.state.emulations.stop_waiting()

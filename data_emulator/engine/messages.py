@@ -1,4 +1,4 @@
-"""What the service and its workers tell each other, over a pipe. Orders to a worker travel in lists, in their order."""
+"""The messages between the service and its workers, over a pipe. Orders to a worker travel in lists, in order."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Report:
-    """How far an emulation is, and at its end how it ended.
+    """The progress of an emulation, and at its end how it ended.
 
     :param elapsed_s: how long it has been emulating.
     :param records: accepted so far, acknowledged or not; during an outage those that are acknowledged.
@@ -71,7 +71,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Reports:
-    """From a worker: how far its emulations are.
+    """From a worker: the progress of its emulations.
 
     :param settled: what became of the transaction that was prepared last is known, and in these reports.
     """

@@ -1,4 +1,4 @@
-"""That a sink is away, and for how long it is waited for."""
+"""An outage of a sink, and how long it is waited for."""
 
 from __future__ import annotations
 

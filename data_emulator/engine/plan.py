@@ -1,4 +1,4 @@
-"""All that a worker has to know to carry an emulation out, or to go on with one."""
+"""Everything that a worker needs to run or resume an emulation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ROW_GROUP_RECORDS: Final = 65_536
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """How far an emulation had come when it was last heard of; all zero for one that is new.
+    """The checkpoint to resume an emulation from; all zero for a new one.
 
     :param elapsed_s: how long it has been emulating, times when it could not left out.
     :param records: how many records are written for good: the next one has this number.
@@ -75,7 +75,7 @@ class Plan:
     backfill_us: tuple[int, int] | None = None
 
     def records_due(self, elapsed_s: float) -> int | None:
-        """Return how many records should be out after this long; `None`: as many as possible, there is no bound."""
+        """Return how many records are due after this time; `None` if unlimited."""
         due = None if self.rate is None else int(min(elapsed_s, self.duration_s) * self.rate)
         if self.max_records is None:
             return due

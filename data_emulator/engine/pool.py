@@ -1,4 +1,4 @@
-"""The worker processes, seen from the service: who runs what, and what they say."""
+"""The pool of worker processes: assignments, and messages from workers."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ Order = Start | Stop | Proceed | Shutdown
 
 
 class Listener(Protocol):
-    """Who is told what workers say. Each method is called from a thread of the pool."""
+    """Callbacks for worker messages. Each method is called from a thread of the pool."""
 
     def on_opened(self, transactional_id: str) -> None:
-        """Take in that this id will be used for transactions."""
+        """Handle the announcement of a transactional id."""
 
     def on_prepared(self, transactional_id: str, transaction: Transaction) -> None:
-        """Store what is about to be committed. The commit goes on once this returns."""
+        """Store what is about to be committed; the commit proceeds when this returns."""
 
     def on_reports(self, transactional_id: str, reports: list[Report], settled: bool) -> None:
-        """Take in how far emulations are."""
+        """Handle progress reports."""
 
     def on_lost(self, transactional_id: str, emulation_ids: set[str], suspect: str) -> None:
-        """Take in that a worker has died, and with it what it ran; it was the turn of `suspect`."""
+        """Handle the death of a worker and its emulations; it happened in the turn of `suspect`."""
 
 
 class _Worker:
-    """A process, its pipe, and the emulations that it was given and has not reported the end of."""
+    """A worker process, its pipe, and its unfinished emulations."""
 
     def __init__(self, process: SpawnProcess, pipe: Connection, transactional_id: str, at_work: Any) -> None:
         self.process = process
@@ -78,7 +78,7 @@ class WorkerPool:
                 self._spawn()
 
     def run(self, plan: Plan) -> None:
-        """Give an emulation to the worker that has the fewest."""
+        """Assign an emulation to the least loaded worker."""
         with self._lock:
             chosen = min(self._workers, key=lambda worker: len(worker.emulation_ids))
             chosen.emulation_ids.add(plan.emulation_id)
@@ -92,7 +92,7 @@ class WorkerPool:
                     each.orders.put(Stop(emulation_id, outcome))
 
     def shutdown(self) -> None:
-        """End the processes, and wait until they have ended. What they ran can be gone on with."""
+        """End the processes and wait for them. Their emulations can be resumed."""
         with self._lock:
             self._closing = True
             workers, readers = list(self._workers), list(self._readers)
@@ -133,7 +133,7 @@ class WorkerPool:
                 to.pipe.send(orders)
 
     def _read(self, of: _Worker) -> None:
-        """Pass on what a worker says until its end of the pipe is closed."""
+        """Pass on a worker's messages until its end of the pipe is closed."""
         while True:
             try:
                 said = of.pipe.recv()

@@ -1,4 +1,4 @@
-"""One emulation, run to its end inside a worker."""
+"""Run one emulation to its end inside a worker."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ class Run:
 
     @property
     def outage(self) -> Outage | None:
-        """What it waits for; `None` when its sink is not away, or has acknowledged something again."""
+        """The outage being waited for; `None` if there is none, or the sink has acknowledged something again."""
         return self._outage if self._outage and self.sink.acknowledged_bytes <= self._back_beyond_bytes else None
 
     def stop(self, outcome: Outcome | None) -> None:
-        """End soon, keeping what has been written.
+        """Stop soon, keeping what has been written.
 
         :param outcome: how it has ended then; `None`: it has not, another worker will go on.
         """
@@ -147,7 +147,7 @@ class Run:
         await self.sink.finish()
 
     async def _write_due(self, due: int | None, ends_at_s: float) -> None:
-        """Write until as many records are out as are due; `None`: until the time is up."""
+        """Write until all due records are written; `None` means until the time is up."""
         if due is None:
             ends_at_s = self.plan.duration_s
         while not self._stop.is_set() and self.clock.elapsed_s < ends_at_s:

@@ -1,4 +1,4 @@
-"""How long an emulation has been emulating: a clock that stands still while it cannot write."""
+"""The time that an emulation has run: a clock that pauses while it cannot write."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Stopwatch:
 
     @property
     def elapsed_s(self) -> float:
-        """What the clock shows."""
+        """The elapsed seconds."""
         return self._before_s + (0.0 if self._since is None else time.monotonic() - self._since)
 
     def pause(self) -> None:
-        """Stop the clock; it may stand already."""
+        """Pause the clock; harmless if it is paused already."""
         self._before_s, self._since = self.elapsed_s, None
 
     def go_on(self) -> None:
-        """Start the clock again; it may run already."""
+        """Resume the clock; harmless if it runs already."""
         if self._since is None:
             self._since = time.monotonic()

@@ -123,7 +123,7 @@ class Worker:
         task.add_done_callback(self._done)
 
     def _note_turn(self, emulation_id: str) -> None:
-        """Leave word whose turn it is: if the process dies of it, the service knows which emulation to suspect."""
+        """Record whose turn it is, so that the service knows which emulation to suspect if the process dies."""
         self._at_work.value = emulation_id.encode()
 
     async def _run_to_end(self, run: Run) -> None:
@@ -175,7 +175,7 @@ class Worker:
         await self._proceed.wait()
 
     def _send_reports(self) -> None:
-        """Send how far every emulation is: one message for all, so that the service stores it in one transaction."""
+        """Report the progress of all emulations in one message, so that the service stores it in one transaction."""
         ended, self._ended = self._ended, []
         running = [_report(emulation_id, run, None) for emulation_id, run in self._runs.items()]
         settled, self._settled = self._settled, False
@@ -191,7 +191,7 @@ def _die_if_failed(task: asyncio.Task[None]) -> None:
 
 
 def warm_up(settings: Settings) -> None:
-    """Make what all emulations share, so that the first one does not start late."""
+    """Create what all emulations share, so that the first one does not start late."""
     name_pools()
     world(settings.world_seed, settings.world_users, settings.fraud_share)
 
