@@ -183,6 +183,20 @@ def test_a_store_with_a_full_disk_is_named_and_the_emulation_goes_on_when_there_
         store.stop()
 
 
+def test_a_folder_on_a_full_disk_is_waited_for_until_there_is_room(serve: ServiceFactory, small_disk: Path) -> None:
+    service = serve(FILE_ROOT=small_disk)
+    emulation_id = service.post(endless(emulator_sync="file", sync_type="chunked", max_chunk_size=20_000))
+    service.wait_for_records(emulation_id, 100)
+    fill(small_disk / "ballast")
+    told = waiting(service, emulation_id)
+    assert told["for"].startswith(f"file {small_disk}/transactions/{emulation_id}/part-")
+    assert "No space left on device" in told["for"]
+    (small_disk / "ballast").unlink()
+    wait_until(lambda: service.status(emulation_id)["waiting"] is None, "the outage is over")
+    service.http.delete(f"/emulator/{emulation_id}")
+    assert service.ended(emulation_id)["status"]["global_status"] == "cancelled"
+
+
 def fill(path: Path) -> None:
     """Write until the disk is full."""
     with path.open("wb", buffering=0) as ballast, suppress(OSError):
