@@ -116,7 +116,9 @@ def show(
         from data_emulator.stack.readback import ReadBackError
 
     try:
-        for record in _records(place, count):
+        with needs_extra("show"):
+            records = _records(place, count)
+        for record in records:
             _print_record(record)
     except ReadBackError as error:
         give_up(str(error))

@@ -118,6 +118,18 @@ class TestRunning:
         finally:
             again.end()
 
+    def test_its_command_prints_a_sample(self, service_image: Image) -> None:
+        status, printed = container.run(service_image, ["data-emulator", "sample", "transaction", "-n", "2"])
+        assert (status, len(printed.splitlines())) == (0, 2), printed
+
+    @pytest.mark.parametrize("command", [["ls"], ["show", "/opt"], ["verify", "an-id"]])
+    def test_commands_that_read_back_name_the_extra_that_they_need(
+        self, service_image: Image, command: list[str]
+    ) -> None:
+        status, printed = container.run(service_image, ["data-emulator", *command])
+        assert (status, printed.count("\n")) == (2, 1), printed
+        assert "install lakehouse-data-emulator[embedded]" in printed
+
     def test_it_does_not_start_without_a_token(self, service_image: Image) -> None:
         status, printed = container.run(service_image, command(service_image))
         assert status == 2
