@@ -71,6 +71,6 @@ class WaitLog:
     def _tell_outage(self, waiting: Waiting | None) -> None:
         before, self._waiting = self._waiting, waiting
         if waiting and not (before and before.since == waiting.since):
-            self._log.warning("Emulation %s is held up: %s", self._name, waiting)
+            self._log.warning("Emulation %s is waiting: %s", self._name, waiting)
         elif before and not waiting:
-            self._log.info("Emulation %s goes on: what it writes to is back", self._name)
+            self._log.info("Emulation %s continues: its sink is available again", self._name)

@@ -79,8 +79,8 @@ def test_what_an_emulation_waits_for_is_told_once_and_so_is_its_end() -> None:
         wait.answered(PROCESSING)
     assert log.lines == [
         "Emulation payments (e1) is processing",
-        f"Emulation payments (e1) is held up: {held_up}",
-        "Emulation payments (e1) goes on: what it writes to is back",
+        f"Emulation payments (e1) is waiting: {held_up}",
+        "Emulation payments (e1) continues: its sink is available again",
     ]
     assert wait.in_the_way is None
 
@@ -91,6 +91,6 @@ def test_a_second_outage_is_told_too() -> None:
     for since in ("2026-01-31T12:00:00Z", "2026-01-31T12:07:00Z"):
         wait.answered(replace(PROCESSING, waiting=Waiting("gone", since)))
     assert log.lines[1:] == [
-        "Emulation e1 is held up: gone (since 2026-01-31T12:00:00Z)",
-        "Emulation e1 is held up: gone (since 2026-01-31T12:07:00Z)",
+        "Emulation e1 is waiting: gone (since 2026-01-31T12:00:00Z)",
+        "Emulation e1 is waiting: gone (since 2026-01-31T12:07:00Z)",
     ]
