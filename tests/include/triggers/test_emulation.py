@@ -125,7 +125,7 @@ async def test_it_says_what_the_emulation_waits_for_and_that_it_is_over(
     log = capfd.readouterr().out
     text = "S3 object e1/part-0: gone (since 2026-01-31T12:00:00Z; the service gives up at 2026-01-31T12:05:00Z)"
     assert log.count(f"Emulation e1 is waiting: {text}") == 1
-    assert log.count("Emulation e1 goes on") == 1
+    assert log.count("Emulation e1 continues") == 1
 
 
 async def test_what_the_emulation_waits_for_is_told_at_the_deadline(connect: Any) -> None:
