@@ -102,6 +102,15 @@ def event(status_: EmulationStatus) -> dict[str, Any]:
     return {"emulation_id": "e1", "outcome": "ended", "status": json.loads(json.dumps(status_.as_dict()))}
 
 
+def test_a_reason_that_is_cut_in_the_error_is_whole_in_the_log(capfd: pytest.CaptureFixture[str]) -> None:
+    reason = "S3 object e1/part-0: gone. That has been so since 2026-01-31T12:00:00Z: the service gave up after 301 s"
+    failed = event(EmulationStatus("e1", EmulationState.FAILED, error=reason))
+    with pytest.raises(EmulationFailedError, match="e1 failed: S3 object e1/part-0: gone") as caught:
+        operator().execute_complete(running_task(), failed)
+    assert "gave up" not in str(caught.value)
+    assert f"The service's reason in full: {reason}" in capfd.readouterr().out
+
+
 def test_a_good_end_while_deferred() -> None:
     assert operator().execute_complete(running_task(), event(EmulationStatus("e1", EmulationState.COMPLETED))) == "e1"
 
