@@ -19,13 +19,13 @@ def sized(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def test_a_stack_is_not_started_where_it_would_run_out_of_space(sized: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    sized.setattr(disk, "free_bytes", lambda path: 300 * MB)
+    sized.setattr(disk, "free_bytes", lambda path: 250 * MB)
     check_space(tmp_path, with_airflow=False)
-    with pytest.raises(StackError, match=r"has 300 MB free, and the stack needs 500 MB; .* leaves 100 MB, 1 %"):
+    with pytest.raises(StackError, match=r"has 250 MB free, and the stack needs 300 MB; .* leaves 100 MB, 1 %"):
         check_space(tmp_path, with_airflow=True)
-    sized.setattr(disk, "free_bytes", lambda path: 199 * MB)
+    sized.setattr(disk, "free_bytes", lambda path: 149 * MB)
     started: list[str] = []
-    with pytest.raises(StackError, match=r"has 199 MB free, and the stack needs 200 MB"):
+    with pytest.raises(StackError, match=r"has 149 MB free, and the stack needs 150 MB"):
         Stack(tmp_path / "run", with_airflow=False, scheduled=False).start(started.append)
     assert started == []
 
