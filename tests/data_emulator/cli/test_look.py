@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,8 @@ from data_emulator.stack.incidents import Incident, record_incident
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.tansu import Tansu
 from tests.data_emulator.running_service import RunningService, request
+
+UNKNOWN_ID = "9b0a4a1c-7c43-4f34-9d1b-0f5f6a0d2f55"
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +87,7 @@ def test_a_folder_is_listed_and_shown(tmp_path: Path) -> None:
     assert [each["emulation_id"] for each in shown("data", "-n", "100")] == [newest.name] * 10
 
 
-@pytest.mark.parametrize("place", ["nowhere", "empty", "s3://transactions", "kafka://transactions", str(uuid.uuid4())])
+@pytest.mark.parametrize("place", ["nowhere", "empty", "s3://transactions", "kafka://transactions", UNKNOWN_ID])
 def test_what_cannot_be_shown_is_told_in_a_line(tmp_path: Path, place: str) -> None:
     (tmp_path / "empty").mkdir()
     done = run("show", place, DATA_EMULATOR_PORT="1")
