@@ -23,7 +23,7 @@ endif
 QUIET_INTERRUPT := trap 'exit 0' INT;
 
 # Tests mostly wait: three processes share them. tests/conftest.py says what must not run at the same time.
-SIDE_BY_SIDE := -n 3 --dist loadgroup --no-loadscope-reorder
+SIDE_BY_SIDE := -n 3 --dist loadscope --no-loadscope-reorder
 
 # Each of the many programs that are started here would compile Airflow anew: 3 CPU seconds, and 0.3 for every task.
 unexport PYTHONDONTWRITEBYTECODE

@@ -8,8 +8,10 @@ import importlib.metadata
 import os
 import shutil
 import tempfile
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = ["tests.servers"]
 
@@ -17,12 +19,19 @@ _AIRFLOW_HOME = tempfile.mkdtemp(prefix="airflow-home-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME
 
 
-@pytest.hookimpl(tryfirst=True)
+class SideBySide(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types of its schedulers
+    """Runs the tests of a file in one process, and in one and the same all that start an Airflow of their own."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        return "airflow" if "pytest.mark.e2e" in (self.config.rootpath / file).read_text() else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SideBySide:
+    return SideBySide(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell pytest-xdist what must not run side by side: a file's tests, and all that start an Airflow of their own."""
-    for item in items:
-        one_at_a_time = "e2e" in item.keywords or "disturbance" in item.keywords
-        item.add_marker(pytest.mark.xdist_group("airflow" if one_at_a_time else item.path.name))
     items.sort(key=lambda item: "e2e" not in item.keywords)  # what takes longest first
 
 
