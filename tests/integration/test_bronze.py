@@ -172,7 +172,7 @@ def test_what_did_not_complete(stated: Manifest, s3_store: SeaweedFS, monkeypatc
 
 def test_totals_that_are_not_the_sum(stated: Manifest, s3_store: SeaweedFS, monkeypatch: pytest.MonkeyPatch) -> None:
     text = refused(made(monkeypatch, replace(stated, records=1009)), s3_store)
-    assert "sum up to 1,010 records" in text
+    assert "add up to 1,010 records" in text
     assert "totals are 1,009 records" in text
 
 
