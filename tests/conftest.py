@@ -8,9 +8,11 @@ import importlib.metadata
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = ["tests.servers"]
@@ -33,6 +35,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SideBySide:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "e2e" not in item.keywords)  # what takes longest first
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Undo what a test, or a command that it runs, does to structlog, by which Airflow logs as well."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

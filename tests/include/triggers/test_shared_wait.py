@@ -89,9 +89,11 @@ async def emulator(connect: Any) -> AsyncIterator[Emulator]:
         yield running_one
 
 
-async def heard(emulation_id: str, conn_id: str = CONNECTION, poll_interval_s: float = 3600) -> list[News]:
-    """All that is heard of an emulation up to what is final."""
-    news: list[News] = []
+async def heard(
+    emulation_id: str, conn_id: str = CONNECTION, poll_interval_s: float = 3600, into: list[News] | None = None
+) -> list[News]:
+    """All that is heard of an emulation up to what is final; `into` has it as it comes."""
+    news: list[News] = [] if into is None else into
     async with asyncio.timeout(PATIENCE_S), shared_wait(conn_id).follow(emulation_id, poll_interval_s) as queue:
         while True:
             news.append(await queue.get())
@@ -244,12 +246,13 @@ async def test_a_connection_that_is_corrected_is_used_from_then_on(connect: Any)
     async with running(Emulator()) as emulator:
         emulator.add("a")
         connect("http://127.0.0.1:9")  # nobody listens on the discard port
-        wait = asyncio.create_task(heard("a"))
-        await asyncio.sleep(0.3)
+        news: list[News] = []
+        wait = asyncio.create_task(heard("a", into=news))
+        await until(lambda: len(news) > 0)
         connect(emulator.url)
         await until(lambda: emulator.held == 1)
         emulator.end("a")
-        news = await wait
+        await wait
     assert isinstance(news[0], Trouble)
     assert last_of(news) == ("a", "completed")
 
@@ -259,12 +262,13 @@ async def test_a_connection_that_airflow_cannot_give_just_now_is_waited_for(
 ) -> None:
     emulator.add("a")
     monkeypatch.setenv("AIRFLOW_CONN_DATA_EMULATOR_DEFAULT", "{")
-    wait = asyncio.create_task(heard("a"))
-    await asyncio.sleep(0.3)
+    news: list[News] = []
+    wait = asyncio.create_task(heard("a", into=news))
+    await until(lambda: len(news) > 0)
     connect(emulator.url)
     await until(lambda: emulator.held == 1)
     emulator.end("a")
-    news = await wait
+    await wait
     assert isinstance(news[0], Trouble)
     assert last_of(news) == ("a", "completed")
 
