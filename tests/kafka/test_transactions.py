@@ -148,7 +148,9 @@ async def test_a_commit_whose_answer_is_lost_is_found_to_be_one(
         opened = sink(writer, topic)
         first, second = records("first", 500), records("second", 300)
         await opened.write(first)
-        await opened.finish()  # nobody has to know
+        with pytest.raises(SinkError, match="the answer is lost"):
+            await opened.finish()  # until it is found out, nobody knows
+        assert await opened.roll_back() == 500
         await write_until_taken(opened, joined(first, second))
         written = opened.take_written().partitions
     assert lost == 1
