@@ -282,7 +282,7 @@ class TestARole:
     @pytest.mark.parametrize("answer", [(503, "ServiceUnavailable"), (400, "Throttling"), (500, "InternalFailure")])
     def test_that_cannot_be_had_just_now_is_transient(self, store: Store, answer: tuple[int, str]) -> None:
         store.sts_says = answer[0], _REFUSED.format(code=answer[1], message="later")
-        with pytest.raises(StorageUnavailableError, match=f"cannot be had just now: {answer[1]}: later"):
+        with pytest.raises(StorageUnavailableError, match=f"are temporarily unavailable: {answer[1]}: later"):
             s3_connection()
 
     def test_without_an_answer_is_transient(self, store: Store) -> None:
