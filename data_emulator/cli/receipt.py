@@ -64,11 +64,11 @@ def _problems(manifest: Manifest, settings: Settings) -> list[str] | None:
         from data_emulator.stack.readback import ReadBackError
         from data_emulator.stack.readback_messages import count_messages
         from data_emulator.stack.readback_objects import count_objects
-        from data_emulator.stack.receipt import compare
+        from data_emulator.stack.receipt import differences
     except ModuleNotFoundError:
         return None
     try:
         counted = count_objects(manifest, settings) if manifest.in_objects else count_messages(manifest, settings)
     except ReadBackError as error:
         return [str(error)]
-    return [each for each in compare(manifest, counted) if "not completed" not in each]
+    return list(differences(manifest, counted))

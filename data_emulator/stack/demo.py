@@ -11,6 +11,7 @@ import httpx
 
 from data_emulator.stack import bronze
 from data_emulator.stack.airflow_api import AirflowApi
+from data_emulator.stack.airflow_setup import DOMAINS_VARIABLE
 from data_emulator.stack.bronze import wait_for_bronze
 from data_emulator.stack.console import Clock, console
 from data_emulator.stack.disk import full_disk
@@ -24,7 +25,6 @@ from data_emulator.stack.showcase import show_next_steps, show_records
 from data_emulator.stack.stack import Stack
 
 DAG_ID = "all_emulations_dag"
-VARIABLE = "emulation_domains"
 # The article's three domains and sinks, which it lets run for 30 and 60 s.
 DOMAINS: tuple[dict[str, object], ...] = (
     {"emulation_domain": "user-profile", "emulator_sync": "minio", "timeout": 15},
@@ -91,7 +91,7 @@ def _run(stack: Stack) -> None:
     addresses = stack.start(lambda text: clock.say(text.partition(". The end of its log")[0]))
     with AirflowApi(str(addresses.airflow_url)) as airflow:
         _wait_until_parsed(airflow, stack)
-        airflow.set_variable(VARIABLE, json.dumps(DOMAINS))
+        airflow.set_variable(DOMAINS_VARIABLE, json.dumps(DOMAINS))
         run_id = airflow.trigger(DAG_ID)
         clock.say(f"Started {DAG_ID}, which has the service generate data\n{addresses.airflow_url}/dags/{DAG_ID}")
         progress = [DomainProgress(str(entry["emulation_domain"])) for entry in DOMAINS]

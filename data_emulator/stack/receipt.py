@@ -60,6 +60,11 @@ def compare(manifest: Manifest, counted: Counted) -> Iterator[str]:
     """Yield a sentence for all in which count and manifest differ, and for an emulation that is not completed."""
     if manifest.state != State.COMPLETED:
         yield f"the emulation is {manifest.state}, not completed"
+    yield from differences(manifest, counted)
+
+
+def differences(manifest: Manifest, counted: Counted) -> Iterator[str]:
+    """Yield a sentence for all in which count and manifest differ."""
     totals = manifest.totals
     places = totals.objects if manifest.in_objects else totals.partitions
     for name, found, stated in (

@@ -52,7 +52,7 @@ class Restarts:
         self._over.set()
 
     def wait_for_failure(self) -> GaveUpError | None:
-        """Return the failure once a server is given up, or None after `end`."""
+        """Block until a server is given up, for ever if none is, and return the failure."""
         self._failed.wait()
         return self.failure
 

@@ -12,7 +12,8 @@ import pytest
 
 from data_emulator.stack.addresses import Addresses
 from data_emulator.stack.airflow_api import AirflowApi, TaskInstance
-from data_emulator.stack.demo import DAG_ID, VARIABLE
+from data_emulator.stack.airflow_setup import DOMAINS_VARIABLE as VARIABLE
+from data_emulator.stack.demo import DAG_ID
 from data_emulator.stack.receipt import Receipt, write_receipt
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]

@@ -10,13 +10,14 @@ import pytest
 
 from data_emulator.stack import process_table
 from data_emulator.stack.process_table import Process
+from tests.missing import missing
 
 
 @pytest.fixture(params=["proc", "ps"], autouse=True)
 def source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     if request.param == "ps":
         if not Path("/bin/ps").exists():
-            pytest.skip("there is no ps")
+            missing("there is no ps")
         monkeypatch.setattr(process_table, "_PROC", tmp_path)
 
 
