@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, Message
 from data_emulator.engine.plan import Checkpoint
 from data_emulator.errors import SinkError
 from data_emulator.sinks.base import PartitionWritten, Records, Sink, Written
-from data_emulator.sinks.kafka_writer import KafkaWriter
+from data_emulator.sinks.kafka_writer import KafkaWriter, refusal
 from data_emulator.sinks.partitioner import partitions_of
 
 
@@ -71,7 +71,13 @@ class KafkaSink(Sink):
         self._settled.clear()
         self._settled_or_in_doubt.clear()
         self._writer.joined(self)
-        await self._writer.produce(self.topic, partition, values, keys, self._delivered)
+        try:
+            await self._writer.produce(self.topic, partition, values, keys, self._delivered)
+        except BaseException as error:  # when it is cancelled too
+            # Part of it may be on its way, and nobody has counted which part: the next commit must fail.
+            interrupted = SinkError(f"{self._writer.address}, topic {self.topic}: a write was interrupted")
+            self._error = self._error or (error if isinstance(error, SinkError) else interrupted)
+            raise
         size = sum(map(len, values))
         pending.records += len(values)
         pending.bytes += size
@@ -81,7 +87,7 @@ class KafkaSink(Sink):
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         """Take the broker's answer for a message. Called from whichever thread polls the producer."""
         if error is not None:
-            self._error = self._error or SinkError(f"{self._writer.address}, topic {self.topic}: {error.str()}")
+            self._error = self._error or refusal(f"{self._writer.address}, topic {self.topic}", error)
             return
         partition, offset = message.partition(), message.offset()
         if partition is not None and offset is not None and partition in self._pending:

@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from data_emulator.errors import SinkError
@@ -37,6 +37,7 @@ _VISIBLE_PAUSE_S: Final = 0.05
 _BATCH_RECORDS: Final = 1000
 """Messages handed over at a time. In between, answers of the broker are taken in, and others get their turn."""
 _TRANSACTION_TIMEOUT_S: Final = 60
+_REFUSED_FOR_GOOD: Final = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD}
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +56,14 @@ class Transaction:
 
 Prepare = Callable[[Transaction], Awaitable[None]]
 """Stores a transaction where it outlives this process; returns when it is stored."""
+
+
+def refusal(where: str, error: KafkaError) -> SinkError:
+    """Return the error for messages that the producer or the broker did not take.
+
+    It is permanent when they would be refused again, whenever they are sent.
+    """
+    return SinkError(f"{where}: {error.str()}", permanent=error.code() in _REFUSED_FOR_GOOD)
 
 
 def producer_config(settings: Settings, transactional_id: str | None) -> dict[str, Any]:
@@ -177,17 +186,30 @@ class KafkaWriter:
             for message in (batch[0], batch[-1]) if self._transactional_id else batch:
                 message["callback"] = on_delivery  # type: ignore[assignment]
             while batch:
-                try:
-                    queued = self._connected.produce_batch(topic, batch, partition=partition)
-                except BufferError:
-                    queued = 0
-                except KafkaException as error:
-                    raise SinkError(f"{self.address}, topic {topic}: {error.args[0].str()}") from None
-                batch = batch[queued:]
-                if batch and (refused := batch[0].pop("_error", None)) is not None and not _is_full(refused):
-                    raise SinkError(f"{self.address}, topic {topic}: {refused}")
+                batch = self._hand_over(topic, partition, batch)
                 self._connected.poll(0)
                 await asyncio.sleep(_FULL_PAUSE_S if batch else 0)
+
+    def _hand_over(self, topic: str, partition: int, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Put messages into the producer's queue; return those at the end of the batch that found it full.
+
+        :raises SinkError: when the producer refuses one for another reason. It has taken those behind it all the same,
+            so that nothing written since the last commit may become final.
+        """
+        try:
+            queued = self._connected.produce_batch(topic, batch, partition=partition)
+        except KafkaException as error:
+            raise refusal(f"{self.address}, topic {topic}", error.args[0]) from None
+        if queued == len(batch):
+            return []
+        # The number says how many were taken, not which: each of the others is marked.
+        errors = [message.pop("_error", None) for message in batch]
+        for each in errors:
+            if each is not None and each.code() != KafkaError._QUEUE_FULL:
+                raise refusal(f"{self.address}, topic {topic}", each)
+        if any(each is not None for each in errors[:queued]):
+            raise SinkError(f"{self.address}, topic {topic}: the producer took messages behind one that it did not")
+        return batch[queued:]
 
     async def wait_until_visible(self, topic: str, next_offsets: dict[int, int]) -> None:
         """Wait until what was committed can be read, up to these offsets; without transactions it can be at once.
@@ -283,7 +305,8 @@ class KafkaWriter:
                 )
         for member in members:
             if member.failure:
-                raise member.failure
+                # What the others wrote is lost with it, and only with this transaction: to them it is never permanent.
+                raise SinkError(str(member.failure))
         if self._abort:
             raise SinkError(f"{self.address}: given up before it was final")
 
@@ -367,7 +390,3 @@ def _transaction(members: set[KafkaSink]) -> Transaction:
         if (place := member.any_offset()) is not None:
             return Transaction(Place(member.topic, *place), partitions)
     raise SinkError("Kafka: the transaction is empty")
-
-
-def _is_full(error: Any) -> bool:
-    return "queue full" in str(error).lower()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 import time
 import uuid
@@ -11,11 +12,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from data_emulator.engine.plan import Checkpoint
 from data_emulator.errors import SinkError
 from data_emulator.settings import Settings
-from data_emulator.sinks import kafka_probe
+from data_emulator.sinks import kafka_probe, kafka_writer
 from data_emulator.sinks.base import Records
 from data_emulator.sinks.kafka import KafkaTarget
 from data_emulator.sinks.kafka_probe import Place, end_transaction, was_committed
@@ -108,6 +110,109 @@ async def test_what_is_given_up_is_not_visible_and_not_in_the_manifest(
     assert [vars(each) for each in written] == as_in_manifest(messages(apache_kafka, topic))
     # What was stored before the commit is what is final after it.
     assert prepared[-1].partitions[opened.emulation_id] == tuple(written)
+
+
+def with_queue_of(monkeypatch: pytest.MonkeyPatch, messages: int) -> None:
+    """Give producers a queue that is full after so many messages."""
+    config = kafka_writer.producer_config
+    small = {"queue.buffering.max.messages": messages}
+    monkeypatch.setattr(kafka_writer, "producer_config", lambda *given: {**config(*given), **small})
+
+
+def with_a_too_large_one(what: Records, position: int) -> Records:
+    lines = what.values.to_pylist()
+    lines[position] = b"x" * 2_000_000  # librdkafka's message.max.bytes is 1,000,000
+    return Records(what.batch, pa.array(lines, pa.binary()), what.keys)
+
+
+@pytest.mark.parametrize("queue", [100_000, 150])
+async def test_of_a_batch_with_a_message_that_is_refused_nothing_becomes_final_and_the_others_lose_nothing(
+    apache_kafka: ApacheKafka, settings: Settings, topic: str, monkeypatch: pytest.MonkeyPatch, queue: int
+) -> None:
+    with_queue_of(monkeypatch, queue)
+    slow = settings.model_copy(update={"commit_interval_s": 30.0})
+    async with serving_writer(slow, str(uuid.uuid4())) as writer:
+        refused, other = sink(writer, topic), sink(writer, topic)
+        kept = records("kept", 400)
+        await other.write(kept)
+        first = records("first", 100)
+        await refused.write(first)
+        with pytest.raises(SinkError, match="Message size too large") as caught:
+            await refused.write(with_a_too_large_one(records("second", 900), 300))
+        assert caught.value.permanent
+        # What the writer would do next, whatever its emulation does: commit.
+        writer.commit_soon()
+        with pytest.raises(SinkError) as told:
+            await other.finish()
+        assert not told.value.permanent
+        assert await refused.roll_back() == 0
+        assert await other.roll_back() == 0
+        await write_until_taken(other, kept)
+        assert refused.take_written().partitions == []
+        written = other.take_written().partitions
+    assert values(apache_kafka, topic) == kept.values.to_pylist()
+    assert [vars(each) for each in written] == as_in_manifest(messages(apache_kafka, topic))
+
+
+async def test_a_message_that_the_broker_alone_refuses_fails_the_commit(
+    apache_kafka: ApacheKafka, settings: Settings
+) -> None:
+    topic = f"small-{uuid.uuid4()}"
+    admin = AdminClient({"bootstrap.servers": apache_kafka.bootstrap_servers})
+    limit = {"max.message.bytes": "20000"}
+    admin.create_topics([NewTopic(topic, 1, 1, config=limit)])[topic].result(30)
+    async with serving_writer(settings, str(uuid.uuid4())) as writer:
+        opened = sink(writer, topic)
+        what = records("n", 900)
+        lines = what.values.to_pylist()
+        lines[450] = bytes(random.Random(1).randbytes(50_000))
+        await opened.write(Records(what.batch, pa.array(lines, pa.binary()), what.keys))
+        with pytest.raises(SinkError, match="size too large"):
+            await opened.finish()
+        assert await opened.roll_back() == 0
+    assert values(apache_kafka, topic) == []
+
+
+async def test_a_queue_that_is_full_in_the_middle_of_a_batch_neither_loses_nor_doubles_a_message(
+    apache_kafka: ApacheKafka, settings: Settings, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_queue_of(monkeypatch, 70)
+    async with serving_writer(settings, str(uuid.uuid4())) as writer:
+        opened = sink(writer, topic)
+        what = records("n", 3000)
+        await write_until_taken(opened, what)
+        written = opened.take_written().partitions
+    found = messages(apache_kafka, topic)
+    assert sorted(message.value() for message in found) == what.values.to_pylist()
+    for partition in {message.partition() for message in found}:
+        own = [message.value() for message in found if message.partition() == partition]
+        assert own == sorted(own)
+    assert [vars(each) for each in written] == as_in_manifest(found)
+
+
+async def test_a_write_that_is_cancelled_halfway_never_becomes_final(
+    apache_kafka: ApacheKafka, settings: Settings, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_queue_of(monkeypatch, 50)
+    monkeypatch.setattr(kafka_writer, "_FULL_PAUSE_S", 0.2)
+    slow = settings.model_copy(update={"commit_interval_s": 30.0})
+    async with serving_writer(slow, str(uuid.uuid4())) as writer:
+        opened = sink(writer, topic)
+        first = records("first", 20)
+        await opened.write(first)
+        await opened.finish()
+        writing = asyncio.create_task(opened.write(records("n", 5000)))
+        await asyncio.sleep(0.1)  # the queue is full, so it waits in the middle of a batch
+        assert not writing.done()
+        writing.cancel()
+        await asyncio.wait({writing})
+        assert writing.cancelled()
+        writer.commit_soon()
+        with pytest.raises(SinkError, match="interrupted"):
+            await opened.finish()
+        assert await opened.roll_back() == 20
+        assert sum(each.records for each in opened.take_written().partitions) == 20
+    assert values(apache_kafka, topic) == first.values.to_pylist()
 
 
 async def test_one_that_gives_up_takes_no_record_of_the_others_with_it(

@@ -218,10 +218,33 @@ async def test_an_unreachable_broker_is_an_error(
             ask()
 
 
-async def test_a_message_that_the_client_refuses_is_an_error(writer: KafkaWriter, topic: str) -> None:
-    opened = sink(writer, topic)
-    with pytest.raises(SinkError, match=topic):
-        await opened.write(keyed([b"x" * 2_000_000], ["user"]))
+@pytest.mark.parametrize("position", [0, 40, 250, 499])
+@pytest.mark.parametrize("queue", [100_000, 100])
+async def test_a_message_that_the_client_refuses_is_an_error_wherever_it_stands(
+    kafka_broker: Tansu,
+    kafka_settings: Settings,
+    topic: str,
+    monkeypatch: pytest.MonkeyPatch,
+    position: int,
+    queue: int,
+) -> None:
+    small = {**kafka_writer.producer_config(kafka_settings, None), "queue.buffering.max.messages": queue}
+    monkeypatch.setattr(kafka_writer, "producer_config", lambda *_: small)
+    values = [b"%d" % number for number in range(500)]
+    values[position] = b"x" * 2_000_000
+    async with serving_writer(kafka_settings) as writer:
+        opened = sink(writer, topic)
+        with pytest.raises(SinkError, match=f"{topic}: .*Message size too large") as caught:
+            await opened.write(keyed(values, ["user"] * 500))
+        assert caught.value.permanent
+        with pytest.raises(SinkError):
+            await opened.finish()
+        assert await opened.roll_back() == opened.accepted_records == 0
+        assert opened.take_written().partitions == []
+        # What lies there of it is in order and in no manifest; what others write is whole.
+        other, records = sink(writer, topic), encoded("other", 300)
+        await write_until_taken(other, records)
+        assert_is_there(kafka_broker, topic, records, other.take_written().partitions)
 
 
 def test_the_target_makes_a_missing_topic_once(kafka_broker: Tansu, kafka_settings: Settings) -> None:
