@@ -1,7 +1,8 @@
 """CSV (RFC 4180), flat: the envelope's fields and those of the data side by side, nested ones as ``location_city``.
 
 A field of the data that has the name of one of the envelope gets ``data_`` before it, so that no two columns have one
-name. Text is always quoted, a null is an empty field without quotes, lines end in a line feed.
+name. Text is always quoted, a null is an empty field without quotes, numbers are written as in JSON, lines end in a
+line feed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from data_emulator.formats.decimals import numbers_as_text
 from data_emulator.formats.envelope import DATA
 
 
@@ -64,4 +66,6 @@ def _field(column: Any) -> Any:
     if pa.types.is_string(column.type):
         doubled = pc.replace_substring(column, '"', '""')
         return pc.fill_null(pc.binary_join_element_wise('"', doubled, '"', ""), "")
+    if pa.types.is_floating(column.type):
+        return pc.fill_null(numbers_as_text(column), "")
     return pc.fill_null(column.cast(pa.string()), "")

@@ -1,8 +1,11 @@
-"""Ways to write floating-point numbers: one for any, and fast ones for columns of one frequent kind.
+"""Floating-point numbers as text, for every format of lines: ``29.0``, ``12.5``, ``1795000000.000500``.
 
-How a number is written depends on nothing but the number: the numbers beside it differ when records are made again from
-another record on. What is written reads back as the very same number. The fast ones return `None` when a number is not
-of their kind.
+How a number is written depends on nothing but the number: neither on the format, nor on the numbers beside it, which
+differ when records are made again from another record on. What is written reads back as the very same number. A whole
+number keeps its ``.0``, so that whoever infers types from the first rows takes the column for what it is.
+
+There is one way for any number, and fast ones for columns of one frequent kind, which return `None` when a number is
+not of it.
 """
 
 from __future__ import annotations
@@ -32,6 +35,16 @@ _UNIX_TIME: Final = np.dtype(
 )
 _FOUR: Final = np.array([f"{number:04}" for number in range(10_000)], dtype=bytes)
 _TWO: Final = np.array([f"{number:02}" for number in range(100)], dtype=bytes)
+
+
+def numbers_as_text(column: Any) -> Any:
+    """Return a column of floating-point numbers as a string column; null stays null."""
+    if not column.null_count and pa.types.is_float64(column.type):
+        numbers: Floats = column.to_numpy()
+        for write in (micros, cents):
+            if (written := write(numbers)) is not None:
+                return written
+    return decimals(column)
 
 
 def decimals(column: Any) -> Any:

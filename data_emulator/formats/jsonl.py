@@ -18,8 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data_emulator.domains.randomness import Floats
-from data_emulator.formats.decimals import cents, decimals, micros
+from data_emulator.formats.decimals import numbers_as_text
 from data_emulator.formats.fragments import Choice, Part, Texts, joined, texts_of
 
 _BOOLEANS: Final = Texts(pa.array(["false", "true", "null"]), "booleans")
@@ -66,7 +65,7 @@ def _value(name: str, column: Any) -> list[Part]:
     if pa.types.is_string(kind):
         return _string(column)
     if pa.types.is_floating(kind):
-        return [_float(column)]
+        return [_or_null(numbers_as_text(column))]
     if pa.types.is_integer(kind):
         return [_or_null(column.cast(pa.string()))]
     raise TypeError(f"column {name!r}: type {kind} has no JSON form")
@@ -78,15 +77,6 @@ def _string(column: Any) -> list[Part]:
     if column.null_count:
         return [_or_null(pc.binary_join_element_wise('"', column, '"', ""))]
     return ['"', column, '"']
-
-
-def _float(column: Any) -> Any:
-    if not column.null_count and pa.types.is_float64(column.type):
-        numbers: Floats = column.to_numpy()
-        for write in (micros, cents):
-            if (written := write(numbers)) is not None:
-                return written
-    return _or_null(decimals(column))
 
 
 def _needs_escape(column: Any) -> bool:

@@ -75,3 +75,14 @@ def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in nested.items():
         fields |= _flat(value, f"{prefix}{key}_") if isinstance(value, dict) else {prefix + key: value}
     return fields
+
+
+def printed(value: Any) -> str:
+    """Return a value as CSV has it, without quotes: numbers as in JSON, Unix times with six decimals."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.6f}" if value >= 1e9 else repr(value)
+    return str(value)

@@ -2,7 +2,6 @@
 
 import csv as reader
 import io
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +13,7 @@ from data_emulator.domains.base import EventClock
 from data_emulator.domains.world import world
 from data_emulator.formats import csv
 from data_emulator.formats.envelope import enveloped
-from tests.data_emulator.formats.making import flat
+from tests.data_emulator.formats.making import flat, printed
 
 NASTY = [
     'quote " in it',
@@ -108,7 +107,7 @@ def test_readers_agree_on_a_domains_rows(name: str) -> None:
     expected = [flat(row) for row in batch.to_pylist()]
     by_module = rows(text)
     assert [*by_module[0]] == [*expected[0]]
-    assert [[*row.values()] for row in by_module] == [[_printed(value) for value in row.values()] for row in expected]
+    assert [[*row.values()] for row in by_module] == [[printed(value) for value in row.values()] for row in expected]
 
     types = {key: pa.string() for key, value in expected[0].items() if isinstance(value, str)}
     types |= {key: pa.string() for row in expected for key, value in row.items() if value is None}
@@ -117,13 +116,3 @@ def test_readers_agree_on_a_domains_rows(name: str) -> None:
         io.BytesIO(text.encode()), pa.csv.ReadOptions(), pa.csv.ParseOptions(newlines_in_values=True), options
     )
     assert by_arrow.to_pylist() == expected
-
-
-def _printed(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return pa.array([value]).cast(pa.string())[0].as_py()
-    return str(value)

@@ -22,7 +22,7 @@ from data_emulator.formats import lines
 from data_emulator.formats.avro_file import BLOCK_RECORDS
 from data_emulator.formats.catalog import FORMATS
 from data_emulator.formats.parquet import ROW_GROUP_RECORDS
-from tests.data_emulator.formats.making import DOMAINS, content, expected, flat, plan
+from tests.data_emulator.formats.making import DOMAINS, content, expected, flat, plan, printed
 
 CHOICES = [(each.name, compression) for each in FORMATS.values() for compression in each.compressions]
 LINES = [(name, compression) for name, compression in CHOICES if name in ("json", "csv")]
@@ -70,7 +70,7 @@ def test_csv_module_and_duckdb_read_csv(domain: str, compression: str, tmp_path:
     records = [flat(record) for record in expected(the_plan, 5000)]
     rows = list(csv.DictReader(io.StringIO(plain(made, compression).decode(), newline="")))
     assert [[*row] for row in rows[:1]] == [[*records[0]]]
-    assert [[*row.values()] for row in rows] == [[_printed(value) for value in record.values()] for record in records]
+    assert [[*row.values()] for row in rows] == [[printed(value) for value in record.values()] for record in records]
     path = tmp_path / f"part.{extension('csv', compression)}"
     path.write_bytes(made)
     assert rows_of_duckdb(f"read_csv('{path}', header=true, types={_csv_types(records[0])})") == records
@@ -80,14 +80,6 @@ def test_csv_module_and_duckdb_read_csv(domain: str, compression: str, tmp_path:
 def _csv_types(record: dict[str, Any]) -> dict[str, str]:
     names = {bool: "BOOLEAN", int: "BIGINT", float: "DOUBLE"}
     return {key: names.get(type(value), "VARCHAR") for key, value in record.items()}
-
-
-def _printed(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(pa.array([value]).cast(pa.string())[0])
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
