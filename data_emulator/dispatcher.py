@@ -15,16 +15,19 @@ from confluent_kafka import KafkaException
 
 from data_emulator.arrivals import Arrival
 from data_emulator.engine.messages import Report
+from data_emulator.engine.object_size import object_bytes
 from data_emulator.engine.outage import Outage, one_line
 from data_emulator.engine.plan import Checkpoint, Plan
 from data_emulator.engine.pool import WorkerPool
 from data_emulator.engine.run import Outcome
-from data_emulator.errors import TooManyEmulations
+from data_emulator.errors import ObjectTooLarge, TooManyEmulations
 from data_emulator.formats.catalog import FORMATS
 from data_emulator.outages import Outages
 from data_emulator.settings import Settings
+from data_emulator.sinks.catalog import SINKS
 from data_emulator.sinks.kafka_probe import end_transaction, was_committed
 from data_emulator.sinks.kafka_writer import Transaction
+from data_emulator.sinks.parts import part_bytes_for
 from data_emulator.store import Emulation, Store
 from data_emulator.wire import State
 
@@ -65,6 +68,8 @@ class Dispatcher:
         """The bytes of memory that each running emulation may take."""
         self._deaths: dict[str, tuple[int, Checkpoint]] = {}
         self.outages = Outages()
+        self._progress: dict[str, Report] = {}
+        """The last report of each running emulation."""
         self._undecided: set[str] = set()
         """Those that no worker has, because it is not known yet what is committed of their last records."""
 
@@ -165,10 +170,26 @@ class Dispatcher:
         self._store.record(reports, transactional_id if settled else None)
         for report in reports:
             self.outages.note(report.emulation_id, report.outage)
+            self._log_if_behind(report)
             if report.outcome:
                 state, error = report.outcome.state.value, report.outcome.error
                 log.info("emulation ended", emulation_id=report.emulation_id, state=state, error=error)
         self._ended({report.emulation_id for report in reports if report.outcome})
+
+    def _log_if_behind(self, report: Report) -> None:
+        """Log an emulation's progress where it is less than was told before: what is made again, and why."""
+        before = self._progress.get(report.emulation_id)
+        self._progress[report.emulation_id] = report
+        if before and (report.records < before.records or report.elapsed_s < before.elapsed_s):
+            log.warning(
+                "emulation falls back",
+                emulation_id=report.emulation_id,
+                records=report.records,
+                was_at_records=before.records,
+                elapsed_s=round(report.elapsed_s, 1),
+                was_at_elapsed_s=round(before.elapsed_s, 1),
+                reason=report.outage.reason if report.outage else report.outcome and report.outcome.error,
+            )
 
     def on_lost(self, transactional_id: str, emulation_ids: set[str], suspect: str) -> None:
         """Reassign what a dead worker was running."""
@@ -198,7 +219,7 @@ class Dispatcher:
 
     def _plan(self, emulation: Emulation, checkpoint: Checkpoint, started_at: float | None = None) -> Plan:
         request = emulation.request
-        return Plan(
+        plan = Plan(
             emulation_id=emulation.id,
             domain=request.emulation_domain,
             sink=request.emulator_sync,
@@ -218,6 +239,23 @@ class Dispatcher:
             fraud_share=emulation.fraud_share,
             backfill_us=request.backfill_us,
         )
+        if SINKS[plan.sink].max_object_bytes is None:
+            return plan
+        return replace(plan, part_bytes=part_bytes_for(object_bytes(plan)))
+
+    def check_size(self, emulation: Emulation) -> None:
+        """Make sure that the sink can keep each of the emulation's objects.
+
+        :raises ObjectTooLarge: when the one object of a `grouped` emulation may become too large.
+        """
+        limit = SINKS[emulation.request.emulator_sync].max_object_bytes
+        size = object_bytes(self._plan(emulation, Checkpoint()))
+        if limit is not None and size > limit:
+            raise ObjectTooLarge(
+                f"sync_type 'grouped' is one object, of at most {limit / 2**40:g} TiB, and these records may be "
+                f"{size / 2**40:.1f} TiB (timeout {emulation.request.timeout} s, rate {emulation.request.rate}, "
+                f"max_records {emulation.request.max_records}); take sync_type 'chunked', or less of it"
+            )
 
     def _go_on(self, transactional_ids: list[str], emulation_ids: list[str], suspect: str | None = None) -> None:
         """Find out what dead workers have committed, and reassign their emulations."""
@@ -255,7 +293,8 @@ class Dispatcher:
             if emulation is not None and not emulation.state.is_terminal:
                 checkpoint = self._store.checkpoint(emulation)
                 if not (is_suspect and self._has_died_too_often(emulation_id, checkpoint)):
-                    log.info("emulation goes on", emulation_id=emulation_id, records=checkpoint.records)
+                    made, kept = emulation.records, checkpoint.records
+                    log.info("emulation goes on", emulation_id=emulation_id, records=kept, was_at_records=made)
                     self._pool.run(self._plan(emulation, checkpoint))
                     if emulation.cancel_requested:  # by a worker too: the dead one may have left objects behind
                         self._pool.stop(emulation_id, Outcome(State.CANCELLED, emulation.error))
@@ -315,5 +354,6 @@ class Dispatcher:
                 self._running.pop(emulation_id, None)
                 self.outages.note(emulation_id, None)
                 self._deaths.pop(emulation_id, None)
+                self._progress.pop(emulation_id, None)
             self._start_queued()
         self._on_ended(emulation_ids)

@@ -18,6 +18,7 @@ from data_emulator.arrivals import Arrivals
 from data_emulator.attention import Attention
 from data_emulator.dispatcher import Dispatcher
 from data_emulator.domains import all_domains
+from data_emulator.engine.object_size import SMALL_IN_S
 from data_emulator.engine.outage import Outage
 from data_emulator.errors import (
     EmulationEnded,
@@ -103,12 +104,15 @@ class Emulations:
         """Start an emulation, or find the one that this key has started; `True` if it already existed.
 
         :raises InvalidRequest: when sink, format, compression or domain are not known, or do not go together.
+        :raises ObjectTooLarge: when the one object of `grouped` may become larger than the sink can keep.
         :raises SinkUnavailable: when the sink is not configured, or its probe fails; or the schema registry's.
         :raises IdempotencyKeyReused: when the key has been used with another body.
         :raises TooManyEmulations: when the limits of running and queued ones are reached.
         """
         digest = _digest(request)
         emulation = self._admitted(request, digest)
+        if request.timeout > SMALL_IN_S:
+            await asyncio.to_thread(self._dispatcher.check_size, emulation)
         try:
             emulation = await self._with_sink(emulation)
         except SinkUnavailable:

@@ -12,6 +12,7 @@
     │   ├── EmulationEnded          409: it cannot be cancelled any more
     │   ├── BodyTooLarge            413
     │   ├── IdempotencyKeyReused    422: the same key with another body
+    │   ├── ObjectTooLarge          422: more than the store can keep in one object
     │   └── TooManyEmulations       429, with Retry-After
     └── SinkError               a write that the store or broker did not acknowledge
 """
@@ -99,6 +100,13 @@ class IdempotencyKeyReused(RequestRefused):
 
     status = 422
     title = "Idempotency key reused"
+
+
+class ObjectTooLarge(RequestRefused):
+    """The one object of a `grouped` emulation may become larger than the store can keep."""
+
+    status = 422
+    title = "Object too large"
 
 
 class TooManyEmulations(RequestRefused):

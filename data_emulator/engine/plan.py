@@ -8,10 +8,10 @@ from typing import Final, Literal
 from data_emulator.domains.world import DEFAULT_FRAUD_SHARE
 from data_emulator.sinks.base import PartitionWritten
 from data_emulator.sinks.catalog import SINKS
+from data_emulator.sinks.parts import PART_BYTES, held_bytes
 
 BLOCK_RECORDS: Final = 8192
 """Records made at a time: enough to spread numpy's cost a call thin, few enough for thousands of emulations."""
-_OPEN_OBJECT_BYTES: Final = 24 * 2**20
 _PENDING_OBJECTS_BYTES: Final = 32 * 2**20
 _ROW_GROUP_RECORDS: Final = 65_536
 
@@ -51,6 +51,7 @@ class Plan:
     :param started_us: the time of record 0, in microseconds since the Unix epoch.
     :param checkpoint: where to go on.
     :param fraud_share: share of payments that are fraud.
+    :param part_bytes: the size of the parts in which large objects go up.
     :param backfill_us: start and end of the range in the past that the records are spread over, in microseconds since
         the Unix epoch; how many there will be is known then. `None`: they happen while they are emulated.
     """
@@ -73,6 +74,7 @@ class Plan:
     checkpoint: Checkpoint = Checkpoint()
     fraud_share: float = DEFAULT_FRAUD_SHARE
     backfill_us: tuple[int, int] | None = None
+    part_bytes: int = PART_BYTES
 
     def records_due(self, elapsed_s: float) -> int | None:
         """Return how many records are due after this time; `None` if unlimited."""
@@ -91,7 +93,7 @@ class Plan:
         planned = self.records_planned
         records = 3 * (BLOCK_RECORDS if planned is None else min(BLOCK_RECORDS, planned)) // 2
         if SINKS[self.sink].keeps_objects:
-            most = _OPEN_OBJECT_BYTES if self.sync_type == "grouped" else _OPEN_OBJECT_BYTES + _PENDING_OBJECTS_BYTES
+            most = held_bytes(self.part_bytes) + (0 if self.sync_type == "grouped" else _PENDING_OBJECTS_BYTES)
             records += most // 1024 if planned is None else min(most // 1024, planned)
         if self.format == "parquet":
             records += (_ROW_GROUP_RECORDS if planned is None else min(_ROW_GROUP_RECORDS, planned)) // 2

@@ -28,9 +28,12 @@ from data_emulator.sinks.catalog import SINKS, OpenBucket
 from data_emulator.sinks.kafka_sink import KafkaSink
 from data_emulator.sinks.kafka_writer import KafkaWriter, Transaction
 from data_emulator.sinks.objects import ObjectSink
+from data_emulator.sinks.parts import PART_BYTES
 from data_emulator.wire import State
 
 REPORT_INTERVAL_S: Final = 0.5
+_LEAST_BYTES_PER_S: Final = 4 * 2**20
+"""A request for a part that is larger than usual gets a second more for each of these, beside the usual time."""
 _NICENESS: Final = 15
 """Workers yield to the process that answers requests: it is theirs to be busy, its to be quick."""
 
@@ -61,7 +64,7 @@ class Worker:
         self._proceed = asyncio.Event()
         self._shutdown = False
         self._settled = False
-        self._buckets: dict[tuple[str, str], Bucket] = {}
+        self._buckets: dict[tuple[str, str, float], Bucket] = {}
         self._writer: KafkaWriter | None = None
         self._writer_task: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -141,18 +144,20 @@ class Worker:
         if open_bucket is None:
             return KafkaSink(self._kafka_writer(), destination, plan.emulation_id, plan.checkpoint)
         return ObjectSink(
-            self._bucket(plan.sink, destination, open_bucket),
+            self._bucket(plan.sink, destination, open_bucket, plan.part_bytes),
             prefix=plan.emulation_id,
             layout=layout(plan, source),
             checkpoint=plan.checkpoint,
+            part_bytes=plan.part_bytes,
         )
 
-    def _bucket(self, sink: str, name: str, open_bucket: OpenBucket) -> Bucket:
+    def _bucket(self, sink: str, name: str, open_bucket: OpenBucket, part_bytes: int) -> Bucket:
         """Return the bucket that this worker's emulations share: to open one takes milliseconds."""
-        if (sink, name) not in self._buckets:
-            timeout = timedelta(seconds=self._settings.sink_timeout_s)
-            self._buckets[sink, name] = open_bucket(self._settings, name, timeout)
-        return self._buckets[sink, name]
+        timeout_s = self._settings.sink_timeout_s + (part_bytes - PART_BYTES) / _LEAST_BYTES_PER_S
+        of = sink, name, timeout_s
+        if of not in self._buckets:
+            self._buckets[of] = open_bucket(self._settings, name, timedelta(seconds=timeout_s))
+        return self._buckets[of]
 
     def _kafka_writer(self) -> KafkaWriter:
         """Return the writer that this worker's emulations share, made for the first of them."""

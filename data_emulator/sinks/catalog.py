@@ -13,6 +13,7 @@ from data_emulator.sinks.base import Target
 from data_emulator.sinks.bucket import Bucket
 from data_emulator.sinks.file import FileTarget, Folder
 from data_emulator.sinks.kafka import KafkaTarget
+from data_emulator.sinks.parts import MAX_OBJECT_BYTES
 from data_emulator.sinks.s3 import S3Bucket, S3Target
 
 OpenBucket = Callable[[Settings, str, timedelta], Bucket]
@@ -30,6 +31,7 @@ class SinkKind:
     :param target: makes the target from settings that configure the sink: see `sinks.configured`.
     :param place: returns where an emulation's data is, as a URL, from the settings, the bucket or topic, and its id.
     :param bucket: opens a bucket; `None` where each record is a message of its own.
+    :param max_object_bytes: the most that one object can hold; `None`: there is no such limit.
     """
 
     name: str
@@ -39,6 +41,7 @@ class SinkKind:
     target: Callable[[Settings], Target]
     place: Callable[[Settings, str, str], str]
     bucket: OpenBucket | None = None
+    max_object_bytes: int | None = None
 
     @property
     def keeps_objects(self) -> bool:
@@ -59,7 +62,16 @@ def _folder(settings: Settings, name: str, _: timedelta) -> Bucket:
 SINKS: Final = {
     kind.name: kind
     for kind in (
-        SinkKind("minio", "s3", "S3", "bucket", S3Target, lambda _, bucket, of: f"s3://{bucket}/{of}/", S3Bucket),
+        SinkKind(
+            "minio",
+            "s3",
+            "S3",
+            "bucket",
+            S3Target,
+            lambda _, bucket, of: f"s3://{bucket}/{of}/",
+            S3Bucket,
+            MAX_OBJECT_BYTES,
+        ),
         SinkKind("kafka", "kafka", "Kafka", "topic", KafkaTarget, lambda _, topic, of: f"kafka://{topic}"),
         SinkKind("file", "file", "Files", "folder", FileTarget, _file_place, _folder),
     )

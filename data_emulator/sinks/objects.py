@@ -16,26 +16,22 @@ from data_emulator.formats.columns import bounds
 from data_emulator.formats.objects import Layout, ObjectEncoder
 from data_emulator.sinks.base import ObjectWritten, Records, Sink, Written
 from data_emulator.sinks.bucket import Bucket
+from data_emulator.sinks.parts import CONCURRENT_PARTS, PART_BYTES, held_bytes
 
-PART_BYTES: Final = 8 * 2**20
-"""An object smaller than this is put whole; a larger one goes up in parts of this size."""
-CONCURRENT_PARTS: Final = 2
-"""Parts of one object on their way at once: with the one being filled, an object never takes more memory than three."""
 _CONCURRENT_PUTS: Final = 16
 _MAX_PENDING_PUTS: Final = 64
-_MAX_PENDING_BYTES: Final = 3 * PART_BYTES
-"""Of finished objects on their way. The first that exceeds this is the last until there is room again."""
 
 
 class _Upload:
     """One object on its way: held in memory while it is small, sent in parts once it is not."""
 
-    def __init__(self, bucket: Bucket, part: int, key: str, encoder: ObjectEncoder) -> None:
+    def __init__(self, bucket: Bucket, part: int, key: str, encoder: ObjectEncoder, part_bytes: int) -> None:
         self.part = part
         self.key = key
         self.encoder = encoder
         self.records = 0
         self.bytes = 0
+        self._part_bytes = part_bytes
         self._bucket = bucket
         self._digest = hashlib.sha256()
         self._held: list[bytes] = []
@@ -51,7 +47,7 @@ class _Upload:
         self.records += len(records)
         if self._writer is None and self.bytes >= PART_BYTES:
             self._writer = obstore.open_writer_async(
-                self._bucket.store, self.key, buffer_size=PART_BYTES, max_concurrency=CONCURRENT_PARTS
+                self._bucket.store, self.key, buffer_size=self._part_bytes, max_concurrency=CONCURRENT_PARTS
             )
         if self._writer is not None:
             await self._writer.write(self._taken())
@@ -59,12 +55,12 @@ class _Upload:
     @property
     def held_bytes(self) -> int:
         """How much memory it may take until it has arrived."""
-        return min(self.bytes, (1 + CONCURRENT_PARTS) * PART_BYTES)
+        return min(self.bytes, held_bytes(self._part_bytes))
 
     @property
     def acknowledged_bytes(self) -> int:
         """How much of it the store has taken at least: what is neither collected for a part nor on its way in one."""
-        return 0 if self._writer is None else max(0, self.bytes - (2 + CONCURRENT_PARTS) * PART_BYTES)
+        return 0 if self._writer is None else max(0, self.bytes - held_bytes(self._part_bytes) - self._part_bytes)
 
     def end(self) -> None:
         """Take no more records."""
@@ -92,9 +88,15 @@ class ObjectSink(Sink):
 
     :param layout: the objects' format, and when one is full.
     :param checkpoint: what is written already.
+    :param part_bytes: the size of the parts in which an object goes up that is larger than `PART_BYTES`.
     """
 
-    def __init__(self, bucket: Bucket, *, prefix: str, layout: Layout, checkpoint: Checkpoint) -> None:
+    def __init__(
+        self, bucket: Bucket, *, prefix: str, layout: Layout, checkpoint: Checkpoint, part_bytes: int = PART_BYTES
+    ) -> None:
+        self._part_bytes = part_bytes
+        self._most_pending_bytes = held_bytes(part_bytes)
+        """Of finished objects on their way. The first that exceeds this is the last until there is room again."""
         self._bucket = bucket
         self._prefix = prefix
         self._layout = layout
@@ -149,7 +151,7 @@ class ObjectSink(Sink):
 
     def _new_upload(self) -> _Upload:
         key = self._key(self._next_part)
-        self._open = _Upload(self._bucket, self._next_part, key, self._layout.format.encoder(key))
+        self._open = _Upload(self._bucket, self._next_part, key, self._layout.format.encoder(key), self._part_bytes)
         self._next_part += 1
         return self._open
 
@@ -165,7 +167,7 @@ class ObjectSink(Sink):
         task = asyncio.create_task(self._put(upload))
         self._puts[task] = upload.held_bytes
         task.add_done_callback(self._puts.pop)
-        while len(self._puts) >= _MAX_PENDING_PUTS or sum(self._puts.values()) > _MAX_PENDING_BYTES:
+        while len(self._puts) >= _MAX_PENDING_PUTS or sum(self._puts.values()) > self._most_pending_bytes:
             await asyncio.wait(self._puts, return_when=asyncio.FIRST_COMPLETED)
 
     async def _put(self, upload: _Upload) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import httpx
 import obstore
-from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from data_emulator.errors import ConfigurationError, SinkUnavailable
@@ -15,7 +15,7 @@ from data_emulator.settings import Settings
 from data_emulator.sinks.base import Target
 from data_emulator.sinks.bucket import Bucket
 from data_emulator.sinks.configured import s3_configuration
-from data_emulator.sinks.s3_reason import reason
+from data_emulator.sinks.s3_reason import is_permanent, reason
 
 _PROBE_TIMEOUT: Final = timedelta(seconds=5)
 
@@ -69,8 +69,8 @@ class S3Bucket(Bucket):
         return reason(error)
 
     def is_permanent(self, error: Exception) -> bool:
-        """Tell whether trying again cannot help: the credentials are refused, or the bucket is gone."""
-        return isinstance(error, PermissionDeniedError | UnauthenticatedError) or "NoSuchBucket" in str(error)
+        """Tell whether trying again cannot help: the store refuses the request, the credentials or the bucket."""
+        return is_permanent(error)
 
 
 class S3Target(Target):

@@ -6,6 +6,8 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
+from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
+
 _REQUEST: Final = re.compile(
     r"Error performing (?:\w+ request: Error performing )?[A-Z]+ (?P<url>\S+) in .*? +- (?P<outcome>.*)", re.DOTALL
 )
@@ -21,6 +23,52 @@ _FULL_DISK: Final = {
     "507": "its disk is full",
 }
 """What a store with a full disk answers, by code or status; most say no more than that something is wrong."""
+_PASSING_STATUSES: Final = {408, 409, 425, 429}
+_PASSING_CODES: Final = {
+    # The clocks differ, or a session's credentials have run out: both are put right without the emulation.
+    "RequestTimeTooSkewed",
+    "RequestExpired",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "TokenRefreshRequired",
+    # A request that was cut off or damaged on its way.
+    "RequestTimeout",
+    "IncompleteBody",
+    "BadDigest",
+    "XAmzContentSHA256Mismatch",
+    # An upload that somebody else, such as a lifecycle rule, has aborted: the next one is another.
+    "NoSuchUpload",
+    "InvalidPart",
+    # The store has too much to do.
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "OperationAborted",
+}
+"""Answers with a status of 400 and on that another try may not get."""
+
+
+def is_permanent(error: Exception) -> bool:
+    """Tell whether a request failed because the store refuses it, so that sending it again cannot help.
+
+    :param error: of obstore
+    """
+    answer = _answer(error)
+    if answer is None:  # nobody answered, or not in time
+        return isinstance(error, PermissionDeniedError | UnauthenticatedError)
+    status, code = int(answer["status"]), _CODE.search(answer["body"])
+    if status == 404 and code is None:  # not the store's own words: of a proxy, perhaps, with no store behind it
+        return False
+    return 400 <= status < 500 and status not in _PASSING_STATUSES and not (code and code[1] in _PASSING_CODES)
+
+
+def _answer(error: Exception) -> re.Match[str] | None:
+    request = _REQUEST.search(_text(error))
+    return None if request is None else _ANSWER.match(request["outcome"])
+
+
+def _text(error: Exception) -> str:
+    return str(error).split("\n\nDebug source", 1)[0]  # behind it is a dump of its Rust source
 
 
 def reason(error: Exception) -> str:
@@ -28,7 +76,7 @@ def reason(error: Exception) -> str:
 
     :param error: of obstore, whose text has the request, its retries and the store's whole answer
     """
-    text = str(error).split("\n\nDebug source", 1)[0]  # behind it is a dump of its Rust source
+    text = _text(error)
     request = _REQUEST.search(text)
     if request is None:
         return _line(text)

@@ -86,6 +86,7 @@ def test_a_store_that_dies(serve: ServiceFactory, s3_store: SeaweedFS) -> None:
             assert status["status"] == FAILED
             assert f"S3 object {each}/part-" in status["error"]
             assert f"{s3_store.endpoint} does not answer. That has been so since 20" in status["error"]
+        assert re.search(r"emulation falls back.*was_at_records|was_at_records.*emulation falls back", service.output())
         refused = service.http.post("/emulator/", json=request())
         assert refused.status_code == 400
         assert s3_store.endpoint in refused.json()["detail"]

@@ -144,6 +144,21 @@ def test_a_wrong_value_is_refused_by_the_fields_name(http: httpx.Client, field: 
     assert http.get("/emulator/").json()["total"] == before
 
 
+@pytest.mark.parametrize(
+    "asked_for", [{"rate": None, "max_records": None}, {"rate": 100_000, "max_records": None}, {"max_records": 10**11}]
+)
+def test_one_object_that_may_be_larger_than_s3_can_keep_is_refused_before_it_is_begun(
+    running: RunningService, asked_for: Json
+) -> None:
+    body = request(timeout=7 * 24 * 3600, **asked_for)
+    answer = running.http.post("/emulator/", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("sync_type 'grouped' is one object, of at most 5 TiB")
+    emulation_id = running.post({**body, "sync_type": "chunked", "max_chunk_size": 10**6})
+    assert running.http.delete(f"/emulator/{emulation_id}").status_code == 202
+    running.ended(emulation_id)
+
+
 def test_an_unknown_field_is_answered_with_the_one_that_was_meant(http: httpx.Client) -> None:
     answer = http.post("/emulator/", json=request(max_record=5, colour="red"))
     by_field = {each["loc"][-1]: each["msg"] for each in answer.json()["detail"]}

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 
 import obstore
@@ -12,9 +13,11 @@ from pydantic import SecretStr
 
 from data_emulator.errors import SinkError, SinkUnavailable
 from data_emulator.settings import Settings
+from data_emulator.sinks import parts
 from data_emulator.sinks.s3 import S3Bucket, S3Target
 from data_emulator.stack.seaweedfs import SeaweedFS
 from tests.data_emulator import readback
+from tests.data_emulator.faulty_store import FaultyStore, Refusal, Request
 from tests.data_emulator.sinks.writing import BUCKET, encoded, records, sink, write_all
 
 pytestmark = pytest.mark.integration
@@ -81,6 +84,69 @@ async def test_a_store_that_dies_midway_is_an_error_and_what_it_had_taken_is_the
     assert {each.key: each.checksum for each in before}.items() <= {
         key: readback.checksum(content) for key, content in there.items()
     }.items()
+
+
+def put_of(number: int, refusal: Refusal) -> Callable[[Request], Refusal | None]:
+    """Refuse the put of an object, whenever it is tried."""
+    name = f"part-{number:09d}.json"
+    return lambda request: refusal if request.method == "PUT" and request.key.endswith(name) else None
+
+
+@pytest.mark.parametrize(
+    ("refusal", "permanent"),
+    [
+        (Refusal(400, "InvalidArgument"), True),
+        (Refusal(403, "AccessDenied"), True),
+        (Refusal(413, ""), True),
+        (Refusal(403, "RequestTimeTooSkewed"), False),
+        (Refusal(400, "ExpiredToken"), False),
+        (Refusal(429, "SlowDown"), False),
+        (Refusal(503, "SlowDown"), False),
+    ],
+)
+async def test_a_store_that_refuses_is_told_apart_from_one_that_is_away(
+    s3_store: SeaweedFS, s3_settings: Settings, refusal: Refusal, permanent: bool
+) -> None:
+    with FaultyStore(s3_store.endpoint, put_of(3, refusal)) as proxy:
+        to, _ = sink(opened(s3_settings.model_copy(update={"s3_endpoint": proxy.url}), 1), max_records=1)
+        with pytest.raises(SinkError, match=f"part-000000003.json: {proxy.url} answers {refusal.status}") as caught:
+            await write_all(to, records(10), 1)
+    assert refusal.code in str(caught.value)
+    assert caught.value.permanent is permanent
+
+
+def more_parts_than(most: int) -> Callable[[Request], Refusal | None]:
+    """Refuse what S3 refuses, with a lower limit."""
+    return lambda request: Refusal(400, "InvalidArgument") if int(request.query.get("partNumber", 0)) > most else None
+
+
+@pytest.mark.parametrize("planned_mib", [100, 0])
+async def test_an_object_of_the_planned_size_fits_into_the_parts_that_the_store_allows(
+    s3_store: SeaweedFS, s3_settings: Settings, monkeypatch: pytest.MonkeyPatch, planned_mib: int
+) -> None:
+    monkeypatch.setattr(parts, "MAX_PARTS", 4)
+    block = encoded([b"x" * 1023 + b"\n"] * 1024)
+    with FaultyStore(s3_store.endpoint, more_parts_than(parts.MAX_PARTS)) as proxy:
+        bucket = opened(s3_settings.model_copy(update={"s3_endpoint": proxy.url}), 30)
+        to, _ = sink(bucket, part_bytes=parts.part_bytes_for(planned_mib * 2**20))
+
+        async def write() -> None:
+            for _ in range(100):
+                await to.write(block)
+            await to.finish()
+
+        if planned_mib:
+            await write()
+            (written,) = to.take_written().objects
+            assert written.bytes == 100 * 2**20
+            sent = {int(each.query["partNumber"]) for each in proxy.requests if "partNumber" in each.query}
+            assert sent == {1, 2, 3, 4}
+            there = obstore.get(s3_store.bucket(BUCKET), written.key).bytes()
+            assert readback.checksum(bytes(there)) == written.checksum
+        else:  # larger than was planned: it is not tried again from the start
+            with pytest.raises(SinkError, match="400 InvalidArgument") as caught:
+                await write()
+            assert caught.value.permanent
 
 
 def test_the_target_makes_a_missing_bucket_once(s3_store: SeaweedFS, s3_settings: Settings) -> None:

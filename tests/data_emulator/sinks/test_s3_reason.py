@@ -2,7 +2,7 @@
 
 import pytest
 
-from data_emulator.sinks.s3_reason import reason
+from data_emulator.sinks.s3_reason import is_permanent, reason
 
 REQUEST = "Generic S3 error: Error performing PUT http://store:9000/bucket/key?partNumber=2&uploadId=84 in 1.4s"
 RETRIED = f"{REQUEST}, after 10 retries, max_retries: 10, retry_timeout: 10s "
@@ -48,3 +48,36 @@ INTERNAL = (
 )
 def test_a_reason_is_one_line_about_the_store(text: str, expected: str) -> None:
     assert reason(OSError(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("400 Bad Request: <Error><Code>InvalidArgument</Code></Error>", True),
+        ("400 Bad Request: <Error><Code>EntityTooLarge</Code></Error>", True),
+        ("403 Forbidden: <Error><Code>AccessDenied</Code></Error>", True),
+        ("403 Forbidden: <Error><Code>InvalidAccessKeyId</Code></Error>", True),
+        ("403 Forbidden: <Error><Code>QuotaExceeded</Code></Error>", True),
+        ("404 Not Found: <Error><Code>NoSuchBucket</Code></Error>", True),
+        ("405 Method Not Allowed: ", True),
+        ("413 Payload Too Large: <html>", True),
+        ("400 Bad Request: <Error><Code>ExpiredToken</Code></Error>", False),
+        ("400 Bad Request: <Error><Code>RequestTimeout</Code></Error>", False),
+        ("403 Forbidden: <Error><Code>RequestTimeTooSkewed</Code></Error>", False),
+        ("404 Not Found: <Error><Code>NoSuchUpload</Code></Error>", False),
+        ("404 Not Found: <html>nginx</html>", False),
+        ("408 Request Timeout: ", False),
+        ("409 Conflict: <Error><Code>OperationAborted</Code></Error>", False),
+        ("429 Too Many Requests: ", False),
+        ("500 Internal Server Error: <Error><Code>InternalError</Code></Error>", False),
+        ("503 Slow Down: <Error><Code>SlowDown</Code></Error>", False),
+        ("507 Insufficient Storage: ", False),
+    ],
+)
+def test_a_refusal_is_told_apart_from_an_outage(answer: str, expected: bool) -> None:
+    assert is_permanent(OSError(f"{REQUEST} - {REFUSED}: {answer}")) is expected
+
+
+def test_a_store_that_does_not_answer_refuses_nothing() -> None:
+    assert not is_permanent(OSError(f"{RETRIED} - HTTP error: error sending request"))
+    assert not is_permanent(OSError("Connection reset"))

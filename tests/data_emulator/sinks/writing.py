@@ -19,6 +19,7 @@ from data_emulator.sinks.base import ObjectWritten, Records
 from data_emulator.sinks.bucket import Bucket
 from data_emulator.sinks.file import Folder
 from data_emulator.sinks.objects import ObjectSink
+from data_emulator.sinks.parts import PART_BYTES
 from data_emulator.sinks.s3 import S3Bucket
 from data_emulator.stack.seaweedfs import SeaweedFS
 from tests.data_emulator import readback
@@ -82,6 +83,7 @@ def sink(
     header: bytes = b"",
     compression: str = "none",
     checkpoint: Checkpoint = NEW,
+    part_bytes: int = PART_BYTES,
 ) -> tuple[ObjectSink, str]:
     """Return a sink for lines, and the prefix under which it writes."""
     prefix = str(uuid.uuid4())
@@ -90,6 +92,7 @@ def sink(
         prefix=prefix,
         layout=Layout(LineObjects("json", compression, header), max_bytes, max_records),
         checkpoint=checkpoint,
+        part_bytes=part_bytes,
     )
     return opened, prefix
 
