@@ -31,9 +31,9 @@ from benchmarks.threaded_service import ThreadedService
 from data_emulator.settings import Settings
 from data_emulator.stack.ports import PortReservation
 from data_emulator.stack.processes import Supervisor
-from data_emulator.stack.readback_messages import count_messages
-from data_emulator.stack.readback_objects import count_objects
-from data_emulator.stack.receipt import compare, fetch_manifest
+from data_emulator.verify.compare import compare, fetch_manifest
+from data_emulator.verify.messages import count_messages
+from data_emulator.verify.objects import count_objects
 
 _PACED_FROM = 1000
 _RATE = 20

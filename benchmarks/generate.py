@@ -39,7 +39,7 @@ from data_emulator.engine.plan import BLOCK_RECORDS
 from data_emulator.formats import csv, jsonl
 from data_emulator.formats.envelope import envelope_schema, enveloped
 from data_emulator.formats.parquet import ROW_GROUP_RECORDS, SAMPLE_RECORDS, ParquetObjects
-from data_emulator.sinks.base import Records
+from data_emulator.model import Records
 
 START_US = 1_795_000_000_000_000
 EMULATION_ID = "00000000-0000-4000-8000-000000000000"

@@ -28,7 +28,7 @@ from benchmarks.producer_performance import producer_performance
 from benchmarks.records import transactions
 from benchmarks.report import machine, print_figures, print_table, versions
 from benchmarks.servers import create_topic, delete_topic, running_servers
-from data_emulator.stack.apache_kafka import ApacheKafka
+from tests.support.apache_kafka import ApacheKafka
 
 _PARTITIONS = 3
 _PAYLOAD_LINES = 50_000

@@ -35,11 +35,11 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from benchmarks.servers import client_settings, running_servers
 from data_emulator.domains import all_domains
 from data_emulator.domains.world import world
-from data_emulator.stack.apache_kafka import ApacheKafka
-from data_emulator.stack.readback_objects import count_objects
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.service import Service
+from data_emulator.verify.objects import count_objects
 from data_emulator.wire import Manifest
+from tests.support.apache_kafka import ApacheKafka
 
 WORLD_USERS = 10_000
 ENDS_WITHIN_S = 300

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from data_emulator.stack import apache_kafka_jars
+from tests.support import apache_kafka_jars
 
 _SUMMARY = re.compile(r"^(\d+) records sent, ([\d.]+) records/sec .*99\.9th\.$", re.MULTILINE)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 import uuid
 
-from data_emulator.engine.plan import Checkpoint, Plan
+from data_emulator.engine.plan import Plan
 from data_emulator.engine.source import RecordSource
+from data_emulator.model import Checkpoint
 
 
 def transactions(count: int, *, first: int = 0) -> list[bytes]:

@@ -17,8 +17,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from data_emulator.stack import apache_kafka_jars
 from data_emulator.stack.seaweedfs import weed_path
+from tests.support import apache_kafka_jars
 
 _WIDTH = 120
 

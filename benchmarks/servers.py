@@ -12,12 +12,12 @@ from typing import Any
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from data_emulator.settings import Settings
-from data_emulator.stack import apache_kafka_jars
-from data_emulator.stack.apache_kafka import ApacheKafka
 from data_emulator.stack.ports import PortReservation
 from data_emulator.stack.processes import Command, Supervisor
 from data_emulator.stack.seaweedfs import Credentials, SeaweedFS
 from data_emulator.stack.service import Service
+from tests.support import apache_kafka_jars
+from tests.support.apache_kafka import ApacheKafka
 
 _TOPIC_TIMEOUT_S = 30
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -18,6 +17,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from data_emulator.formats.catalog import FORMATS
+from data_emulator.model import State
 
 MAX_TIMEOUT_S = 7 * 24 * 3600
 MAX_RECORDS = 10**15
@@ -30,24 +30,6 @@ MAX_CHUNK_BYTES = 5 * 2**30
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-
-
-class State(StrEnum):
-    """Where an emulation is."""
-
-    QUEUED = "queued"
-    PROCESSING = "processing"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def is_terminal(self) -> bool:
-        """Tell whether an emulation in this state has ended."""
-        return self in TERMINAL_STATES
-
-
-TERMINAL_STATES = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
 
 
 class EmulationRequest(BaseModel):

@@ -35,7 +35,7 @@ from include.connection import CONN_TYPE, OWN_FIELDS, ConnectionSettings
 from include.defaults import DEFAULT_CONN_NAME
 from include.domain_list import VARIABLE, parse_domain_list
 from include.provider_info import get_provider_info
-from tests import dockerfile
+from tests.support import dockerfile
 
 ROOT = Path(__file__).parent.parent
 OLDEST_INPUT, OLDEST = "requirements-airflow-oldest.in", "requirements-airflow-oldest.lock"

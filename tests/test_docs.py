@@ -30,7 +30,7 @@ from include.domain_list import parse_domain_list
 from include.domain_list.fields import FIELDS
 from include.emulations import DEFAULT_POOL
 from include.retry import TRANSIENT_STATUS_CODES
-from tests import dockerfile
+from tests.support import dockerfile
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import install
-from tests.include.hooks.servers import Authority, serving
+from tests.support.http_servers import Authority, serving
 
 ROOT = Path(__file__).parent.parent
 UV = Path(sys.executable).with_name("uv")

@@ -1,1 +1,1 @@
-"""The REST API: HTTP around `data_emulator.emulations`."""
+"""The REST API: HTTP around `data_emulator.service.emulations`."""

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from data_emulator.api import docs, emulator, operations, problems
 from data_emulator.api.guards import LimitBody, RequireToken
-from data_emulator.emulations import Emulations
+from data_emulator.service.emulations import Emulations
 from data_emulator.settings import Settings
 
 

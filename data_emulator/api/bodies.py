@@ -7,10 +7,10 @@ from typing import Literal
 
 from data_emulator.domains import all_domains
 from data_emulator.engine.outage import Outage
+from data_emulator.model import ObjectWritten, PartitionWritten, State
+from data_emulator.service.store.store import Emulation
 from data_emulator.settings import Settings
-from data_emulator.sinks.base import ObjectWritten, PartitionWritten
 from data_emulator.sinks.catalog import SINKS
-from data_emulator.store import Emulation
 from data_emulator.wire import (
     EmulationCreated,
     EmulationStatus,
@@ -19,7 +19,6 @@ from data_emulator.wire import (
     ManifestPartition,
     ManifestTotals,
     Progress,
-    State,
     StatusDetail,
     Waiting,
 )

@@ -10,8 +10,9 @@ from fastapi.exceptions import RequestValidationError
 from data_emulator.api import bodies
 from data_emulator.api.preferences import prefers_minimal, wait_preference
 from data_emulator.api.problems import MEDIA_TYPE
-from data_emulator.emulations import Emulations
 from data_emulator.errors import EmulationNotFound
+from data_emulator.model import State
+from data_emulator.service.emulations import Emulations
 from data_emulator.wire import (
     EmulationCreated,
     EmulationPage,
@@ -19,7 +20,6 @@ from data_emulator.wire import (
     EmulationStatus,
     Manifest,
     Problem,
-    State,
     Statuses,
     StatusesRequest,
 )

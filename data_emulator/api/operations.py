@@ -8,11 +8,12 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
 from data_emulator.domains import all_domains
-from data_emulator.emulations import Emulations
 from data_emulator.errors import SinkUnavailable
 from data_emulator.formats.catalog import FORMATS
 from data_emulator.formats.schema import record_schema
-from data_emulator.wire import DomainDescription, State
+from data_emulator.model import State
+from data_emulator.service.emulations import Emulations
+from data_emulator.wire import DomainDescription
 
 router = APIRouter(tags=["operations"])
 

@@ -13,9 +13,9 @@ import typer
 from data_emulator.cli.common import give_up, known_domain, settings_with, with_running_stack
 
 if TYPE_CHECKING:
-    from data_emulator.local import LocalEmulation
+    from data_emulator.cli.local import LocalEmulation
+    from data_emulator.service.store.store import Emulation
     from data_emulator.settings import Settings
-    from data_emulator.store import Emulation
     from data_emulator.wire import EmulationRequest
 
 _SINKS = {"s3": "minio", "minio": "minio", "kafka": "kafka"}
@@ -41,8 +41,8 @@ def emulate(
 
     S3 and Kafka come from DATA_EMULATOR_S3_... and DATA_EMULATOR_KAFKA_..., or from a running 'make up'.
     """
+    from data_emulator.cli.local import emulating
     from data_emulator.errors import ConfigurationError, RequestRefused
-    from data_emulator.local import emulating
     from data_emulator.stack.interrupts import Interrupted, interrupts_raise
 
     domain = known_domain(domain)

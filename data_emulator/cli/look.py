@@ -18,7 +18,7 @@ from data_emulator.cli.common import give_up, needs_extra, settings_with, with_r
 
 if TYPE_CHECKING:
     from data_emulator.settings import Settings
-    from data_emulator.stack.inventory import Contents
+    from data_emulator.verify.inventory import Contents
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TIMEOUT = timedelta(seconds=30)
@@ -32,8 +32,8 @@ def list_places(
 ) -> None:
     """Show what is in the buckets and topics of the environment, or of the stack of 'make up', and in a folder."""
     with needs_extra("ls"):
-        from data_emulator.stack import inventory
-        from data_emulator.stack.readback import ReadBackError
+        from data_emulator.verify import inventory
+        from data_emulator.verify.readback import ReadBackError
 
     settings = settings_with({}) if folder else with_running_stack(settings_with({}))
     root = folder or settings.file_root or Path("data")
@@ -61,7 +61,7 @@ def list_places(
 
 def _folders(root: Path) -> list[Contents]:
     from data_emulator.sinks.file import Folder
-    from data_emulator.stack import inventory
+    from data_emulator.verify import inventory
 
     found = (inventory.contents_of(Folder(each), _typed(each), "file") for each in inventory.folders(root))
     return [each for each in found if each is not None]
@@ -69,8 +69,8 @@ def _folders(root: Path) -> list[Contents]:
 
 def _buckets(settings: Settings) -> list[Contents]:
     from data_emulator.sinks.configured import s3_configuration
-    from data_emulator.sinks.s3 import S3Bucket
-    from data_emulator.stack import inventory
+    from data_emulator.sinks.s3.bucket import S3Bucket
+    from data_emulator.verify import inventory
 
     if not s3_configuration(settings).is_configured:
         return []
@@ -80,7 +80,7 @@ def _buckets(settings: Settings) -> list[Contents]:
 
 
 def _topics(settings: Settings) -> list[Contents]:
-    from data_emulator.stack import inventory
+    from data_emulator.verify import inventory
 
     return inventory.contents_of_topics(settings) if settings.kafka_bootstrap_servers else []
 
@@ -113,7 +113,7 @@ def show(
     from data_emulator.errors import ConfigurationError
 
     with needs_extra("show"):
-        from data_emulator.stack.readback import ReadBackError
+        from data_emulator.verify.readback import ReadBackError
 
     try:
         with needs_extra("show"):
@@ -128,10 +128,10 @@ def show(
 
 def _records(place: str, count: int) -> list[Any]:
     from data_emulator.sinks.file import Folder
-    from data_emulator.sinks.s3 import S3Bucket
-    from data_emulator.stack import inventory
-    from data_emulator.stack.first_records import first_records
-    from data_emulator.stack.receipt import fetch_manifest
+    from data_emulator.sinks.s3.bucket import S3Bucket
+    from data_emulator.verify import inventory
+    from data_emulator.verify.compare import fetch_manifest
+    from data_emulator.verify.first_records import first_records
 
     url = urlsplit(place)
     if url.scheme in ("s3", "kafka") or _ID.fullmatch(place):
@@ -153,7 +153,7 @@ def _records(place: str, count: int) -> list[Any]:
 
 def _decoded(value: bytes, settings: Settings) -> Any:
     """Return a message's record; of CSV, which has no header there, its text."""
-    from data_emulator.stack.decoding import MessageDecoder
+    from data_emulator.verify.decoding import MessageDecoder
 
     if value.startswith(b"\0"):
         return MessageDecoder("avro", settings).record(value)

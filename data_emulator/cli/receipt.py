@@ -61,10 +61,10 @@ def _parts(manifest: Manifest) -> Iterator[str]:
 def _problems(manifest: Manifest, settings: Settings) -> list[str] | None:
     """Return in what the data that is there differs from the manifest; `None` if nobody can read it here."""
     try:
-        from data_emulator.stack.readback import ReadBackError
-        from data_emulator.stack.readback_messages import count_messages
-        from data_emulator.stack.readback_objects import count_objects
-        from data_emulator.stack.receipt import differences
+        from data_emulator.verify.compare import differences
+        from data_emulator.verify.messages import count_messages
+        from data_emulator.verify.objects import count_objects
+        from data_emulator.verify.readback import ReadBackError
     except ModuleNotFoundError:
         return None
     try:

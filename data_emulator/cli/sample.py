@@ -22,7 +22,7 @@ def sample(
 ) -> None:
     """Print records of a domain. They are those that an emulation writes, in the same format."""
     from data_emulator.domains.people import name_pools
-    from data_emulator.engine.objects import layout
+    from data_emulator.engine.layout import layout
     from data_emulator.engine.plan import Plan
     from data_emulator.engine.source import SAMPLE_START_US, RecordSource
     from data_emulator.formats.catalog import FORMATS

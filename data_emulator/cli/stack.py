@@ -11,7 +11,7 @@ app = typer.Typer(no_args_is_help=True, help="The embedded stack: S3, Kafka and 
 
 def demo() -> None:
     """Run all_emulations_dag for real on a throw-away stack, and count what it wrote."""
-    from data_emulator.stack import demo
+    from data_emulator.demo import demo
 
     raise typer.Exit(demo.run())
 

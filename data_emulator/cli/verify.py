@@ -18,7 +18,7 @@ def verify(
     Service, store, broker and token come from the service's environment variables, or from a running 'make up'.
     """
     with needs_extra("verify"):
-        from data_emulator.stack import receipt
+        from data_emulator.verify import receipt
 
     settings = settings_with({})
     if url is None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from data_emulator.engine.outage import Outage
 from data_emulator.engine.plan import Plan
 from data_emulator.engine.run import Outcome
-from data_emulator.sinks.base import Written
-from data_emulator.sinks.kafka_writer import Transaction
+from data_emulator.model import Written
+from data_emulator.sinks.kafka.writer import Transaction
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from data_emulator.domains.world import DEFAULT_FRAUD_SHARE
-from data_emulator.sinks.base import PartitionWritten
+from data_emulator.model import Checkpoint
 from data_emulator.sinks.catalog import SINKS
 from data_emulator.sinks.parts import PART_BYTES, held_bytes
 
@@ -14,24 +14,6 @@ BLOCK_RECORDS: Final = 8192
 """Records made at a time: enough to spread numpy's cost a call thin, few enough for thousands of emulations."""
 _PENDING_OBJECTS_BYTES: Final = 32 * 2**20
 _ROW_GROUP_RECORDS: Final = 65_536
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """The checkpoint to resume an emulation from; all zero for a new one.
-
-    :param elapsed_s: how long it has been emulating, times when it could not left out.
-    :param records: how many records are written for good: the next one has this number.
-    :param bytes: the same in bytes.
-    :param objects: how many objects are written for good: the next one has this number.
-    :param partitions: what is written for good in each partition.
-    """
-
-    elapsed_s: float = 0.0
-    records: int = 0
-    bytes: int = 0
-    objects: int = 0
-    partitions: tuple[PartitionWritten, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,7 +53,7 @@ class Plan:
     started_us: int
     compression: str = "none"
     schema_id: int | None = None
-    checkpoint: Checkpoint = Checkpoint()
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
     fraud_share: float = DEFAULT_FRAUD_SHARE
     backfill_us: tuple[int, int] | None = None
     part_bytes: int = PART_BYTES

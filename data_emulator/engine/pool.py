@@ -20,7 +20,7 @@ from data_emulator.engine.messages import Opened, Prepared, Proceed, Report, Rep
 from data_emulator.engine.plan import Plan
 from data_emulator.engine.run import Outcome
 from data_emulator.settings import Settings
-from data_emulator.sinks.kafka_writer import Transaction
+from data_emulator.sinks.kafka.writer import Transaction
 
 _SHUTDOWN_GRACE_S: Final = 10.0
 _ID_LENGTH: Final = 36

@@ -16,8 +16,8 @@ from data_emulator.engine.plan import BLOCK_RECORDS, Plan
 from data_emulator.engine.source import RecordSource
 from data_emulator.engine.stopwatch import Stopwatch
 from data_emulator.errors import SinkError
+from data_emulator.model import State
 from data_emulator.sinks.base import Sink
-from data_emulator.wire import State
 
 _TICK_S: Final = 0.2
 """How often records that are due are written. A slow emulation then writes one record at a time."""

@@ -16,7 +16,7 @@ from data_emulator.engine.plan import BLOCK_RECORDS, Plan
 from data_emulator.formats import avro, csv, jsonl
 from data_emulator.formats.confluent import confluent_prefix
 from data_emulator.formats.envelope import envelope_schema, enveloped
-from data_emulator.sinks.base import Records
+from data_emulator.model import Records
 from data_emulator.sinks.catalog import SINKS
 
 UNPACED_STEP_US: Final = 0.25

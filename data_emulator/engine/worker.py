@@ -16,20 +16,20 @@ from typing import Any, Final
 from data_emulator.domains import all_domains
 from data_emulator.domains.people import name_pools
 from data_emulator.domains.world import world
+from data_emulator.engine.layout import layout
 from data_emulator.engine.messages import Opened, Prepared, Proceed, Report, Reports, Shutdown, Start, Stop
-from data_emulator.engine.objects import layout
 from data_emulator.engine.plan import Plan
 from data_emulator.engine.run import Outcome, Run
 from data_emulator.engine.source import RecordSource
+from data_emulator.model import State, Written
 from data_emulator.settings import Settings
-from data_emulator.sinks.base import Sink, Written
+from data_emulator.sinks.base import Sink
 from data_emulator.sinks.bucket import Bucket
 from data_emulator.sinks.catalog import SINKS, OpenBucket
-from data_emulator.sinks.kafka_sink import KafkaSink
-from data_emulator.sinks.kafka_writer import KafkaWriter, Transaction
+from data_emulator.sinks.kafka.sink import KafkaSink
+from data_emulator.sinks.kafka.writer import KafkaWriter, Transaction
 from data_emulator.sinks.objects import ObjectSink
 from data_emulator.sinks.parts import PART_BYTES
-from data_emulator.wire import State
 
 REPORT_INTERVAL_S: Final = 0.5
 _LEAST_BYTES_PER_S: Final = 4 * 2**20

@@ -9,7 +9,7 @@ from typing import Final
 from data_emulator.formats.avro import long
 from data_emulator.formats.columns import joined_values
 from data_emulator.formats.objects import ObjectEncoder, ObjectFormat
-from data_emulator.sinks.base import Records
+from data_emulator.model import Records
 
 BLOCK_RECORDS: Final = 4096
 _MAGIC: Final = b"Obj\x01"

@@ -11,7 +11,7 @@ import pyarrow as pa
 from data_emulator.formats.columns import joined_values
 from data_emulator.formats.drain import Drain
 from data_emulator.formats.objects import ObjectEncoder, ObjectFormat
-from data_emulator.sinks.base import Records
+from data_emulator.model import Records
 
 _PIECE_BYTES: Final = 256 * 1024
 """What a compressor is given at a time, counted from the start of the object: none of them promises the same output

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from data_emulator.sinks.base import Records
+from data_emulator.model import Records
 
 
 class ObjectEncoder(ABC):

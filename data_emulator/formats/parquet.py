@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from data_emulator.formats.columns import conformed
 from data_emulator.formats.drain import Drain
 from data_emulator.formats.objects import ObjectEncoder, ObjectFormat
-from data_emulator.sinks.base import Records
+from data_emulator.model import Records
 
 ROW_GROUP_RECORDS: Final = 65_536
 """Several megabytes of compressed data, so that readers can skip and share work, and 20 or so in memory until they are

@@ -3,72 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import Any
 
-
-@dataclass(frozen=True)
-class Records:
-    """Records on their way to a sink, in order.
-
-    :param batch: the records as Arrow columns, in their envelope.
-    :param values: a binary column, one encoded record a row; `None` in a format that encodes columns instead.
-    :param keys: a string column of the same length: whom the record is about.
-    """
-
-    batch: Any
-    values: Any
-    keys: Any
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def slice(self, start: int, count: int) -> Records:
-        """Return `count` records from position `start`, without a copy."""
-        values = None if self.values is None else self.values.slice(start, count)
-        return Records(self.batch.slice(start, count), values, self.keys.slice(start, count))
-
-
-@dataclass(frozen=True)
-class ObjectWritten:
-    """An object that the store has acknowledged. `checksum` is ``sha256:`` and the hexadecimal digest."""
-
-    key: str
-    records: int
-    bytes: int
-    checksum: str
-
-
-@dataclass(frozen=True)
-class PartitionWritten:
-    """What the broker holds for good in a partition, from `first_offset` up to, not including, `next_offset`."""
-
-    partition: int
-    first_offset: int
-    next_offset: int
-    records: int
-    bytes: int
-
-    def plus(self, later: PartitionWritten) -> PartitionWritten:
-        """Return what both together are; `later` lies behind this one in the same partition."""
-        return PartitionWritten(
-            self.partition,
-            min(self.first_offset, later.first_offset),
-            max(self.next_offset, later.next_offset),
-            self.records + later.records,
-            self.bytes + later.bytes,
-        )
-
-
-@dataclass
-class Written:
-    """What will not be lost any more: the objects since the last look; if there is more, the partitions from the start.
-
-    It is always the first records of the emulation, without a gap: whoever resumes goes on with the next one.
-    """
-
-    objects: list[ObjectWritten] = field(default_factory=list)
-    partitions: list[PartitionWritten] = field(default_factory=list)
+from data_emulator.model import Records, Written
 
 
 class Sink(ABC):

@@ -12,9 +12,9 @@ from data_emulator.settings import Settings
 from data_emulator.sinks.base import Target
 from data_emulator.sinks.bucket import Bucket
 from data_emulator.sinks.file import FileTarget, Folder
-from data_emulator.sinks.kafka import KafkaTarget
+from data_emulator.sinks.kafka.target import KafkaTarget
 from data_emulator.sinks.parts import MAX_OBJECT_BYTES
-from data_emulator.sinks.s3 import S3Bucket, S3Target
+from data_emulator.sinks.s3.bucket import S3Bucket, S3Target
 
 OpenBucket = Callable[[Settings, str, timedelta], Bucket]
 """Opens a bucket by its name; a request may take so long, its retries included."""

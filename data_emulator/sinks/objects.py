@@ -10,11 +10,11 @@ import numpy as np
 import obstore
 from obstore.exceptions import BaseError
 
-from data_emulator.engine.plan import Checkpoint
 from data_emulator.errors import SinkError
 from data_emulator.formats.columns import bounds
 from data_emulator.formats.objects import Layout, ObjectEncoder
-from data_emulator.sinks.base import ObjectWritten, Records, Sink, Written
+from data_emulator.model import Checkpoint, ObjectWritten, Records, Written
+from data_emulator.sinks.base import Sink
 from data_emulator.sinks.bucket import Bucket
 from data_emulator.sinks.parts import CONCURRENT_PARTS, PART_BYTES, held_bytes
 

@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from data_emulator.console import Clock, console
 from data_emulator.stack import folders
 from data_emulator.stack.addresses import Addresses, running_addresses, shell_script
-from data_emulator.stack.console import Clock, console
 from data_emulator.stack.down import lock, stop_stack
 from data_emulator.stack.incidents import describe_end, describe_incidents, recorded_incidents
 from data_emulator.stack.interrupts import Interrupted, interrupts_raise

@@ -20,7 +20,7 @@ from include.assets import EMULATIONS, EMULATIONS_BY_DOMAIN
 from include.domain_list import parse_domain_list
 from include.operators.start_emulator import StartEmulatorOperator
 from include.operators.status_emulation import StatusEmulationOperator
-from tests.wire.recorded_server import recorded_server
+from tests.support.recorded_server import recorded_server
 
 PROJECT = Path(__file__).parents[2]
 

@@ -14,7 +14,7 @@ from data_emulator.settings import Settings
 from data_emulator.stack.processes import Supervisor
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.tansu import Tansu
-from tests.data_emulator.running_service import RunningService
+from tests.support.running_service import RunningService
 
 ServiceFactory = Callable[..., RunningService]
 

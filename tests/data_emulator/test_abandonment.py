@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from data_emulator import attention
 from data_emulator.api import bodies
-from data_emulator.emulations import Emulations
+from data_emulator.model import State
+from data_emulator.service import attention
+from data_emulator.service.emulations import Emulations
 from data_emulator.settings import Settings
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.tansu import Tansu
-from data_emulator.wire import State
-from tests.data_emulator import readback
 from tests.data_emulator.conftest import ServiceFactory
-from tests.data_emulator.in_process import Clock, ended, start, wait_until, worker_pids
-from tests.data_emulator.running_service import PATIENCE_S, Json, endless
+from tests.support import readback
+from tests.support.in_process import Clock, ended, start, wait_until, worker_pids
+from tests.support.running_service import PATIENCE_S, Json, endless
 
 pytestmark = pytest.mark.integration
 

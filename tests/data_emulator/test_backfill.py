@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from data_emulator.engine.plan import Checkpoint, Plan
+from data_emulator.engine.plan import Plan
 from data_emulator.engine.source import RecordSource
+from data_emulator.model import Checkpoint
 from data_emulator.wire import CLOCK_SKEW, EmulationCreated, EmulationRequest
 
 BODY = {

@@ -12,9 +12,9 @@ from itertools import chain
 import pytest
 
 from data_emulator.stack.seaweedfs import SeaweedFS
-from tests.data_emulator import readback
 from tests.data_emulator.conftest import ServiceFactory
-from tests.data_emulator.running_service import RunningService, endless, wait_until
+from tests.support import readback
+from tests.support.running_service import RunningService, endless, wait_until
 
 pytestmark = pytest.mark.integration
 

@@ -16,7 +16,7 @@ from data_emulator import cli, logs
 from data_emulator.api import server
 from data_emulator.settings import Settings
 from data_emulator.stack.processes import Supervisor
-from tests.data_emulator.running_service import RunningService
+from tests.support.running_service import RunningService
 
 SECRET = "s3cr3t-value"
 Refused = Callable[..., None]

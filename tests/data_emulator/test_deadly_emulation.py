@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from data_emulator.emulations import Emulations
 from data_emulator.engine import worker
+from data_emulator.model import State
+from data_emulator.service.emulations import Emulations
 from data_emulator.settings import Settings
 from data_emulator.stack.seaweedfs import SeaweedFS
-from data_emulator.wire import State
-from tests.data_emulator import readback
-from tests.data_emulator.engine import deadly_worker
-from tests.data_emulator.in_process import ended, kill_workers, start, wait_until
+from tests.support import deadly_worker, readback
+from tests.support.in_process import ended, kill_workers, start, wait_until
 
 pytestmark = pytest.mark.integration
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from data_emulator.settings import Settings
-from data_emulator.stack.first_records import first_records
-from data_emulator.stack.receipt import fetch_manifest, write_receipt
-from tests.data_emulator import readback
+from data_emulator.verify.compare import fetch_manifest, write_receipt
+from data_emulator.verify.first_records import first_records
 from tests.data_emulator.conftest import ServiceFactory
-from tests.data_emulator.running_service import RunningService, endless, request, wait_until
-from tests.data_emulator.sinks.writing import FilePlace
+from tests.support import readback
+from tests.support.running_service import RunningService, endless, request, wait_until
+from tests.support.writing import FilePlace
 
 pytestmark = pytest.mark.integration
 

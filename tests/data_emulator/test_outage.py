@@ -16,10 +16,10 @@ from data_emulator.stack.ports import PortReservation
 from data_emulator.stack.processes import Supervisor
 from data_emulator.stack.seaweedfs import Credentials, SeaweedFS
 from data_emulator.stack.tansu import Tansu
-from tests.data_emulator import readback
 from tests.data_emulator.conftest import ServiceFactory
-from tests.data_emulator.running_service import Json, RunningService, endless, request, wait_until
-from tests.missing import missing
+from tests.support import readback
+from tests.support.missing import missing
+from tests.support.running_service import Json, RunningService, endless, request, wait_until
 
 pytestmark = pytest.mark.integration
 

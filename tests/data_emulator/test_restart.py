@@ -8,9 +8,9 @@ import pytest
 
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.tansu import Tansu
-from tests.data_emulator import readback
 from tests.data_emulator.conftest import ServiceFactory
-from tests.data_emulator.running_service import RunningService, endless, request, wait_until
+from tests.support import readback
+from tests.support.running_service import RunningService, endless, request, wait_until
 
 pytestmark = pytest.mark.integration
 

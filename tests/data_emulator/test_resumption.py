@@ -12,18 +12,17 @@ from typing import Any
 
 import pytest
 
-from data_emulator.emulations import Emulations
-from data_emulator.engine.objects import layout
-from data_emulator.engine.plan import Checkpoint
+from data_emulator.engine.layout import layout
 from data_emulator.engine.source import RecordSource
+from data_emulator.model import Checkpoint, State
+from data_emulator.service.emulations import Emulations
 from data_emulator.settings import Settings
 from data_emulator.sinks.file import Folder
 from data_emulator.sinks.objects import ObjectSink
 from data_emulator.stack.seaweedfs import SeaweedFS
-from data_emulator.wire import State
-from tests.data_emulator import readback
-from tests.data_emulator.in_process import ended, kill_workers, start, wait_until, worker_pids
-from tests.data_emulator.sinks.writing import FilePlace
+from tests.support import readback
+from tests.support.in_process import ended, kill_workers, start, wait_until, worker_pids
+from tests.support.writing import FilePlace
 
 pytestmark = pytest.mark.integration
 

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from data_emulator.stack.seaweedfs import SeaweedFS
 from tests.data_emulator.conftest import ServiceFactory
-from tests.data_emulator.running_service import endless, request
+from tests.support.running_service import endless, request
 
 pytestmark = pytest.mark.integration
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import dockerfile
-from tests.images.base import make_base
-from tests.images.buildah import Buildah, Image
-from tests.images.service import ServiceContainer
+from tests.support import dockerfile
+from tests.support.images.base import make_base
+from tests.support.images.buildah import Buildah, Image
+from tests.support.images.service import ServiceContainer
 
 ROOT = Path(__file__).parents[2]
 SERVICE_RECIPE = ROOT / "docker" / "service.Dockerfile"
@@ -71,6 +71,6 @@ def _build_service(buildah: Buildah) -> Image:
 
 def _build_astro(buildah: Buildah) -> Image:
     (stage,) = dockerfile.read(ASTRO_RECIPE)
-    buildah.build(stage.image, Path(__file__).with_name("runtime.Dockerfile"), ROOT)
+    buildah.build(stage.image, Path(__file__).parents[1].joinpath("support", "images", "runtime.Dockerfile"), ROOT)
     buildah.build("astro", ASTRO_RECIPE, ROOT)
     return buildah.image("astro")

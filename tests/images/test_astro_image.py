@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from include.defaults import DEFAULT_CONN_NAME
-from tests.images import container
-from tests.images.buildah import Image
-from tests.images.service import LOOPBACK, TOKEN, ServiceContainer
+from tests.support.images import container
+from tests.support.images.buildah import Image
+from tests.support.images.service import LOOPBACK, TOKEN, ServiceContainer
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(1800)]
 
@@ -24,7 +24,7 @@ def found(astro_image: Image, service: ServiceContainer) -> dict[str, Any]:
     connection = {"conn_type": "data_emulator", "host": LOOPBACK, "port": service.port, "password": TOKEN}
     status, printed = container.run(
         astro_image,
-        ["python", "-c", Path(__file__).with_name("inside_astro.py").read_text()],
+        ["python", "-c", Path(__file__).parents[1].joinpath("support", "images", "inside_astro.py").read_text()],
         environment={f"AIRFLOW_CONN_{DEFAULT_CONN_NAME.upper()}": json.dumps(connection)},
         read_only=False,
     )

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from data_emulator.formats.catalog import FORMATS
-from data_emulator.stack.decoding import object_ids
-from tests.images import container
-from tests.images.buildah import Image
+from data_emulator.verify.decoding import object_ids
 from tests.images.conftest import ROOT
-from tests.images.service import EMULATION, STATE, ServiceContainer, command
+from tests.support.images import container
+from tests.support.images.buildah import Image
+from tests.support.images.service import EMULATION, STATE, ServiceContainer, command
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(1800)]
 

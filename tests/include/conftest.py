@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.include.running_task import running_task
+from tests.support.running_task import running_task
 
 Connect = Callable[..., None]
 

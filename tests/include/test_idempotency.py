@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from include.idempotency import RUN_AGAIN, TaskMemory, remember_end
-from tests.include.running_task import FakeStore, TaskLife, running_task
+from tests.support.running_task import FakeStore, TaskLife, running_task
 
 REQUEST = {"emulation_domain": "transaction"}
 

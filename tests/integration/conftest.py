@@ -18,10 +18,10 @@ from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.service import Service
 from data_emulator.stack.stack import Stack
 from data_emulator.stack.tansu import Tansu
-from tests.integration.bronze import BRONZE
-from tests.integration.disturbing import CONNECTION, Run, is_over, wait_until
-from tests.integration.door import Door, door_to
-from tests.integration.slow_broker import SlowBroker, SlowStore
+from tests.support.bronze import BRONZE
+from tests.support.disturbing import CONNECTION, Run, is_over, wait_until
+from tests.support.door import Door, door_to
+from tests.support.slow_broker import SlowBroker, SlowStore
 
 
 @pytest.fixture(scope="session")

@@ -18,15 +18,7 @@ from include.exceptions import DataEmulatorConfigError, ReceiptError
 from include.hooks.data_emulator import DataEmulatorHook
 from include.receipt import Receipt
 from include.wire.manifest import Manifest
-from tests.integration.bronze import (
-    BRONZE,
-    keys_of,
-    made,
-    objects_manifest,
-    refused,
-    stated_object,
-    table,
-)
+from tests.support.bronze import BRONZE, keys_of, made, objects_manifest, refused, stated_object, table
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("bronze_connections")]
 

@@ -15,12 +15,12 @@ import obstore
 import pyarrow.parquet as pq
 import pytest
 
-from data_emulator.sinks.s3 import open_bucket
-from data_emulator.stack import bronze
+from data_emulator.demo import bronze
+from data_emulator.demo.bronze import BronzeRun, bronze_runs, ingest_tasks, wait_for_bronze
+from data_emulator.demo.demo import DAG_ID
+from data_emulator.sinks.s3.bucket import open_bucket
 from data_emulator.stack.addresses import Addresses
 from data_emulator.stack.airflow_api import AirflowApi
-from data_emulator.stack.bronze import BronzeRun, bronze_runs, ingest_tasks, wait_for_bronze
-from data_emulator.stack.demo import DAG_ID
 from data_emulator.stack.folders import project_dir
 from tests.integration.test_e2e import (
     LOGS,

@@ -18,17 +18,7 @@ from data_emulator.stack.seaweedfs import SeaweedFS
 from include.bronze.ingest import ingest, table_key
 from include.exceptions import DataEmulatorConfigError, StorageUnavailableError
 from include.wire.manifest import Manifest
-from tests.integration.bronze import (
-    BRONZE,
-    SOURCES,
-    keys_of,
-    made,
-    objects_manifest,
-    record,
-    refused,
-    stated_object,
-    table,
-)
+from tests.support.bronze import BRONZE, SOURCES, keys_of, made, objects_manifest, record, refused, stated_object, table
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("bronze_connections")]
 

@@ -19,15 +19,8 @@ from include.bronze import partitions
 from include.bronze.ingest import ingest
 from include.exceptions import StorageUnavailableError
 from include.wire.manifest import Manifest, ManifestPartition
-from tests.integration.bronze import (
-    BRONZE,
-    keys_of,
-    made,
-    record,
-    refused,
-    table,
-)
-from tests.integration.slow_broker import SlowBroker
+from tests.support.bronze import BRONZE, keys_of, made, record, refused, table
+from tests.support.slow_broker import SlowBroker
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("bronze_connections")]
 

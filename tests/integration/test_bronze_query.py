@@ -16,7 +16,7 @@ import pytest
 from data_emulator.stack.seaweedfs import SeaweedFS
 from include.bronze.rows import Row
 from include.bronze.table import TableWriter
-from tests.data_emulator.formats.making import content, plan
+from tests.support.making import content, plan
 
 pytestmark = pytest.mark.integration
 

@@ -10,8 +10,8 @@ import pytest
 
 from data_emulator.stack.airflow_api import AirflowApi
 from data_emulator.stack.stack import Stack
-from tests.integration.door import Door, door_to
 from tests.integration.test_e2e import wait_until
+from tests.support.door import Door, door_to
 
 pytestmark = [pytest.mark.e2e, pytest.mark.disturbance, pytest.mark.timeout(900)]
 

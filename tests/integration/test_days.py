@@ -17,7 +17,7 @@ import obstore
 import pytest
 
 from data_emulator.settings import Settings
-from data_emulator.sinks.s3 import open_bucket
+from data_emulator.sinks.s3.bucket import open_bucket
 from data_emulator.stack.airflow_api import AirflowApi, AirflowApiError
 from data_emulator.stack.stack import Stack
 from tests.integration.conftest import project_with_test_dags

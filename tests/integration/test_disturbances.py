@@ -15,8 +15,8 @@ import pytest
 
 from data_emulator.stack.airflow_api import AirflowApi, AirflowApiError
 from data_emulator.stack.stack import Stack
-from tests.integration.disturbing import StartRun, emulation_state, ends_as, wait_until
-from tests.integration.door import Door
+from tests.support.disturbing import StartRun, emulation_state, ends_as, wait_until
+from tests.support.door import Door
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 whole = pytest.mark.disturbance

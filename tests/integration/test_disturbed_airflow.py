@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from data_emulator.stack import bronze
+from data_emulator.demo import bronze
+from data_emulator.demo.bronze import bronze_runs, ingest_tasks
+from data_emulator.demo.demo import DAG_ID
 from data_emulator.stack.airflow_api import AirflowApi
-from data_emulator.stack.bronze import bronze_runs, ingest_tasks
-from data_emulator.stack.demo import DAG_ID
 from data_emulator.stack.stack import Stack
 from tests.integration.test_bronze_e2e import ended, rows_in_bronze
 from tests.integration.test_e2e import START, TRANSACTIONS, WAIT, outcome, receipt, trigger, wait_until

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from data_emulator.demo.demo import DAG_ID
 from data_emulator.stack.airflow import Component
 from data_emulator.stack.airflow_api import AirflowApi
-from data_emulator.stack.demo import DAG_ID
 from data_emulator.stack.incidents import recorded_incidents
 from data_emulator.stack.stack import Stack
 from tests.integration.test_e2e import TRANSACTIONS, outcome, trigger, wait_until

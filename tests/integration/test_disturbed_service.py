@@ -13,8 +13,8 @@ import pytest
 
 from data_emulator.stack.airflow_api import AirflowApi
 from data_emulator.stack.stack import Stack
-from tests.integration.disturbing import CONNECTION, StartRun, ends_as, wait_until
-from tests.integration.door import Door
+from tests.support.disturbing import CONNECTION, StartRun, ends_as, wait_until
+from tests.support.door import Door
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 whole = pytest.mark.disturbance

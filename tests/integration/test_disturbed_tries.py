@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from data_emulator.stack.airflow_api import AirflowApi
-from tests.integration.disturbing import StartRun, ends_as, wait_until
-from tests.integration.door import Door
+from tests.support.disturbing import StartRun, ends_as, wait_until
+from tests.support.door import Door
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 whole = pytest.mark.disturbance

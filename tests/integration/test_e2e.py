@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
+from data_emulator.demo.demo import DAG_ID
 from data_emulator.stack.addresses import Addresses
 from data_emulator.stack.airflow_api import AirflowApi, TaskInstance
 from data_emulator.stack.airflow_setup import DOMAINS_VARIABLE as VARIABLE
-from data_emulator.stack.demo import DAG_ID
-from data_emulator.stack.receipt import Receipt, write_receipt
+from data_emulator.verify.compare import Receipt, write_receipt
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 

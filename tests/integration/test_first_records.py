@@ -17,15 +17,14 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from data_emulator.settings import Settings
-from data_emulator.stack import first_records as module
-from data_emulator.stack.decoding import object_records
-from data_emulator.stack.first_records import first_records
-from data_emulator.stack.readback import ReadBackError
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.tansu import Tansu
-from tests.data_emulator.formats.making import content, plan
-from tests.data_emulator.schema_registry import FakeSchemaRegistry
-from tests.integration.receipts import (
+from data_emulator.verify import first_records as module
+from data_emulator.verify.decoding import object_records
+from data_emulator.verify.first_records import first_records
+from data_emulator.verify.readback import ReadBackError
+from tests.support.making import content, plan
+from tests.support.receipts import (
     BUCKET,
     CHOICES,
     SCHEMA,
@@ -38,6 +37,7 @@ from tests.integration.receipts import (
     records,
     store_content,
 )
+from tests.support.schema_registry import FakeSchemaRegistry
 
 pytestmark = pytest.mark.integration
 

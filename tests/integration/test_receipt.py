@@ -11,12 +11,13 @@ import pytest
 
 from data_emulator.formats.catalog import FORMATS
 from data_emulator.settings import Settings
-from data_emulator.stack.readback import ReadBackError
-from data_emulator.stack.readback_objects import count_objects
-from data_emulator.stack.receipt import compare, verify
 from data_emulator.stack.seaweedfs import SeaweedFS
+from data_emulator.verify.compare import compare
+from data_emulator.verify.objects import count_objects
+from data_emulator.verify.readback import ReadBackError
+from data_emulator.verify.receipt import verify
 from data_emulator.wire import Manifest
-from tests.integration.receipts import (
+from tests.support.receipts import (
     BUCKET,
     CHOICES,
     differences,

@@ -14,15 +14,15 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from data_emulator.settings import Settings
-from data_emulator.stack import readback_messages
-from data_emulator.stack.readback import ReadBackError
-from data_emulator.stack.readback_messages import count_messages
-from data_emulator.stack.receipt import compare
 from data_emulator.stack.tansu import Tansu
+from data_emulator.verify import messages as readback_messages
+from data_emulator.verify.compare import compare
+from data_emulator.verify.messages import count_messages
+from data_emulator.verify.readback import ReadBackError
 from data_emulator.wire import Manifest
-from tests.data_emulator.schema_registry import FakeSchemaRegistry
-from tests.integration.receipts import SCHEMA, Record, avro_value, csv_line, differences, json_line, manifest, records
-from tests.integration.slow_broker import SlowBroker
+from tests.support.receipts import SCHEMA, Record, avro_value, csv_line, differences, json_line, manifest, records
+from tests.support.schema_registry import FakeSchemaRegistry
+from tests.support.slow_broker import SlowBroker
 
 pytestmark = pytest.mark.integration
 

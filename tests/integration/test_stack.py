@@ -19,7 +19,7 @@ import psutil
 import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
-from data_emulator.sinks.s3 import open_bucket
+from data_emulator.sinks.s3.bucket import open_bucket
 from data_emulator.stack import folders
 from data_emulator.stack.addresses import Addresses, running_addresses
 from data_emulator.stack.down import down

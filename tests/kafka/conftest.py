@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from data_emulator.stack import apache_kafka_jars
-from data_emulator.stack.apache_kafka import ApacheKafka
 from data_emulator.stack.ports import PortReservation
 from data_emulator.stack.processes import Supervisor
+from tests.support import apache_kafka_jars
+from tests.support.apache_kafka import ApacheKafka
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from data_emulator.stack.apache_kafka import ApacheKafka
 from data_emulator.stack.ports import PortReservation
+from tests.support.apache_kafka import ApacheKafka
 
 pytestmark = pytest.mark.kafka
 
@@ -62,7 +62,7 @@ def test_as_a_program_it_refuses_a_taken_port() -> None:
     with PortReservation(1) as reservation:
         port = str(reservation.ports[0])
         program = subprocess.run(
-            [sys.executable, "-m", "data_emulator.stack.apache_kafka", "--port", port],
+            [sys.executable, "-m", "tests.support.apache_kafka", "--port", port],
             capture_output=True,
             text=True,
             timeout=60,

@@ -10,18 +10,17 @@ from typing import Any
 import pytest
 from confluent_kafka import Message
 
-from data_emulator.dispatcher import Dispatcher
-from data_emulator.emulations import Emulations
 from data_emulator.engine import worker
+from data_emulator.model import PartitionWritten, State
+from data_emulator.service.dispatcher import Dispatcher
+from data_emulator.service.emulations import Emulations
+from data_emulator.service.store.store import Store
 from data_emulator.settings import Settings
-from data_emulator.sinks.base import PartitionWritten
-from data_emulator.sinks.kafka_writer import Transaction
-from data_emulator.stack.apache_kafka import ApacheKafka
-from data_emulator.store import Store
-from data_emulator.wire import State
-from tests.data_emulator.in_process import PATIENCE_S, ended, start, wait_until
-from tests.kafka import dying_worker
-from tests.kafka.reading import as_in_manifest, ends, messages, of_emulation, own_ids
+from data_emulator.sinks.kafka.writer import Transaction
+from tests.support import dying_worker
+from tests.support.apache_kafka import ApacheKafka
+from tests.support.in_process import PATIENCE_S, ended, start, wait_until
+from tests.support.reading import as_in_manifest, ends, messages, of_emulation, own_ids
 
 pytestmark = pytest.mark.kafka
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.kills import kill_and_count
-from data_emulator.stack.apache_kafka import ApacheKafka
 from data_emulator.stack.ports import PortReservation
 from data_emulator.stack.processes import Supervisor
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.service import Service
+from tests.support.apache_kafka import ApacheKafka
 
 pytestmark = pytest.mark.kafka
 

@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from benchmarks.producer_performance import producer_performance
-from data_emulator.stack.apache_kafka import ApacheKafka
+from tests.support.apache_kafka import ApacheKafka
 
 pytestmark = pytest.mark.kafka
 

@@ -14,16 +14,15 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from data_emulator.domains import all_domains
 from data_emulator.settings import Settings
-from data_emulator.stack import apache_kafka_jars
-from data_emulator.stack.apache_kafka import ApacheKafka
 from data_emulator.stack.ports import PortReservation
 from data_emulator.stack.processes import Supervisor
-from data_emulator.stack.readback_messages import count_messages
-from data_emulator.stack.receipt import compare
+from data_emulator.verify.compare import compare
+from data_emulator.verify.messages import count_messages
 from data_emulator.wire import Manifest
-from tests.data_emulator.running_service import RunningService, request
-from tests.kafka import apicurio
-from tests.kafka.apicurio import ApicurioRegistry
+from tests.support import apache_kafka_jars, apicurio
+from tests.support.apache_kafka import ApacheKafka
+from tests.support.apicurio import ApicurioRegistry
+from tests.support.running_service import RunningService, request
 
 pytestmark = pytest.mark.kafka
 

@@ -14,18 +14,18 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from data_emulator.engine.plan import Checkpoint
 from data_emulator.errors import SinkError
+from data_emulator.model import Checkpoint, Records
 from data_emulator.settings import Settings
-from data_emulator.sinks import kafka_probe, kafka_writer
-from data_emulator.sinks.base import Records
-from data_emulator.sinks.kafka import KafkaTarget
-from data_emulator.sinks.kafka_probe import Place, end_transaction, was_committed
-from data_emulator.sinks.kafka_sink import KafkaSink
-from data_emulator.sinks.kafka_writer import KafkaWriter, Transaction
-from data_emulator.stack.apache_kafka import ApacheKafka
-from tests.data_emulator.sinks.writers import serving_writer
-from tests.kafka.reading import as_in_manifest, messages, until_marked
+from data_emulator.sinks.kafka import probe as kafka_probe
+from data_emulator.sinks.kafka import writer as kafka_writer
+from data_emulator.sinks.kafka.probe import Place, end_transaction, was_committed
+from data_emulator.sinks.kafka.sink import KafkaSink
+from data_emulator.sinks.kafka.target import KafkaTarget
+from data_emulator.sinks.kafka.writer import KafkaWriter, Transaction
+from tests.support.apache_kafka import ApacheKafka
+from tests.support.reading import as_in_manifest, messages, until_marked
+from tests.support.writers import serving_writer
 
 pytestmark = pytest.mark.kafka
 

@@ -10,7 +10,7 @@ import pytest
 
 from data_emulator.engine.source import RecordSource
 from data_emulator.formats.catalog import FORMATS
-from tests.data_emulator.formats.making import DOMAINS, content, expected, flat, plan
+from tests.support.making import DOMAINS, content, expected, flat, plan
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from data_emulator.stack.seaweedfs import SeaweedFS
-from tests.data_emulator import readback
-from tests.data_emulator.running_service import RunningService, request
+from tests.support import readback
+from tests.support.running_service import RunningService, request
 
 pytestmark = pytest.mark.integration
 

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from data_emulator.api.app import create_app
 from data_emulator.domains import all_domains
 from data_emulator.settings import Settings
-from tests.data_emulator.running_service import request
+from tests.support.running_service import request
 
 MAX_BODY_BYTES = 2000
 TOKEN = "correct-horse-battery"

@@ -16,11 +16,11 @@ from data_emulator.formats.catalog import FORMATS
 from data_emulator.settings import Settings
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.tansu import Tansu
-from tests.data_emulator import readback
 from tests.data_emulator.conftest import ServiceFactory
 from tests.data_emulator.formats.test_objects import plain
-from tests.data_emulator.running_service import RunningService, request
-from tests.data_emulator.schema_registry import FakeSchemaRegistry
+from tests.support import readback
+from tests.support.running_service import RunningService, request
+from tests.support.schema_registry import FakeSchemaRegistry
 
 pytestmark = pytest.mark.integration
 

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.data_emulator.running_service import RunningService, request, simultaneous_posts
+from tests.support.running_service import RunningService, request, simultaneous_posts
 
 pytestmark = pytest.mark.integration
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from data_emulator.stack.processes import Supervisor
-from tests.data_emulator.running_service import RunningService, endless, request, simultaneous_posts, wait_until
+from tests.support.running_service import RunningService, endless, request, simultaneous_posts, wait_until
 
 pytestmark = pytest.mark.integration
 

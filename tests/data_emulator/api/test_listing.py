@@ -7,8 +7,8 @@ import jsonschema
 import pytest
 
 from data_emulator.stack.seaweedfs import SeaweedFS
-from tests.data_emulator import readback
-from tests.data_emulator.running_service import RunningService, endless, request
+from tests.support import readback
+from tests.support.running_service import RunningService, endless, request
 
 pytestmark = pytest.mark.integration
 

@@ -10,8 +10,8 @@ import pytest
 
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.tansu import Tansu
-from tests.data_emulator import readback
-from tests.data_emulator.running_service import Json, RunningService, request
+from tests.support import readback
+from tests.support.running_service import Json, RunningService, request
 
 pytestmark = pytest.mark.integration
 

@@ -17,7 +17,7 @@ from data_emulator.settings import Settings
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.tansu import Tansu
 from tests.data_emulator.conftest import ServiceFactory
-from tests.data_emulator.running_service import RunningService, endless, request
+from tests.support.running_service import RunningService, endless, request
 
 pytestmark = pytest.mark.integration
 

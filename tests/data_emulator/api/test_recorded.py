@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.data_emulator.conftest import ServiceFactory
-from tests.data_emulator.running_service import RunningService, wait_until
+from tests.support.running_service import RunningService, wait_until
 
 pytestmark = pytest.mark.integration
 

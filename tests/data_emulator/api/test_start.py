@@ -9,8 +9,8 @@ import pytest
 from data_emulator.domains import all_domains
 from data_emulator.settings import Settings
 from data_emulator.stack.seaweedfs import SeaweedFS
-from tests.data_emulator import readback
-from tests.data_emulator.running_service import Json, RunningService, request
+from tests.support import readback
+from tests.support.running_service import Json, RunningService, request
 
 pytestmark = pytest.mark.integration
 

@@ -14,13 +14,12 @@ import pytest
 import sqlalchemy as sa
 
 from data_emulator.api.app import create_app
-from data_emulator.emulations import Emulations
 from data_emulator.engine.messages import Report
 from data_emulator.engine.run import Outcome
+from data_emulator.model import State, Written
+from data_emulator.service.emulations import Emulations
 from data_emulator.settings import Settings
-from data_emulator.sinks.base import Written
-from data_emulator.wire import State
-from tests.data_emulator.new_emulation import emulation
+from tests.support.new_emulation import emulation
 
 WAITERS = 500
 

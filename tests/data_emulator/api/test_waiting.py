@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from data_emulator.api.preferences import prefers_minimal, wait_preference
-from tests.data_emulator.running_service import RunningService, endless, request
+from tests.support.running_service import RunningService, endless, request
 
 pytestmark = pytest.mark.integration
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from data_emulator.stack import sessions
 from data_emulator.stack.processes import Command, Supervisor
-from tests.data_emulator.running_service import PATIENCE_S, wait_until
+from tests.support.running_service import PATIENCE_S, wait_until
 
 
 def emulate(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

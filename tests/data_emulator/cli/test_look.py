@@ -18,7 +18,7 @@ from data_emulator.stack.addresses import Addresses
 from data_emulator.stack.incidents import Incident, record_incident
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.tansu import Tansu
-from tests.data_emulator.running_service import RunningService, request
+from tests.support.running_service import RunningService, request
 
 UNKNOWN_ID = "9b0a4a1c-7c43-4f34-9d1b-0f5f6a0d2f55"
 

@@ -9,7 +9,7 @@ import pytest
 from data_emulator.engine.object_size import MOST_BYTES_PER_S, SMALL_IN_S, object_bytes
 from data_emulator.engine.source import RecordSource
 from data_emulator.sinks.parts import MAX_OBJECT_BYTES, MAX_PARTS, PART_BYTES, held_bytes, part_bytes_for
-from tests.data_emulator.formats.making import plan
+from tests.support.making import plan
 
 MIB = 2**20
 WEEK_S = 7 * 24 * 3600

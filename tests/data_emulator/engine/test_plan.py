@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.data_emulator.engine.fakes import plan
+from tests.support.engine_fakes import plan
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from data_emulator.engine.messages import Report
 from data_emulator.engine.plan import Plan
 from data_emulator.engine.pool import WorkerPool
 from data_emulator.engine.run import Outcome
+from data_emulator.model import State
 from data_emulator.settings import Settings
-from data_emulator.sinks.kafka_writer import Transaction
-from data_emulator.wire import State
-from tests.data_emulator.engine.fakes import plan
+from data_emulator.sinks.kafka.writer import Transaction
+from tests.support.engine_fakes import plan
 
 pytestmark = pytest.mark.integration
 

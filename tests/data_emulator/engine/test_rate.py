@@ -15,9 +15,8 @@ from data_emulator.engine import run as run_module
 from data_emulator.engine import stopwatch
 from data_emulator.engine.run import Outcome, Run
 from data_emulator.engine.source import RecordSource
-from data_emulator.sinks.base import Records
-from data_emulator.wire import State
-from tests.data_emulator.engine.fakes import FakeSink, plan
+from data_emulator.model import Records, State
+from tests.support.engine_fakes import FakeSink, plan
 
 WINDOW_S = 10.0
 

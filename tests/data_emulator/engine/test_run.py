@@ -10,13 +10,12 @@ import pytest
 
 from data_emulator.engine import run as run_module
 from data_emulator.engine.outage import Outage
-from data_emulator.engine.plan import BLOCK_RECORDS, Checkpoint, Plan
+from data_emulator.engine.plan import BLOCK_RECORDS, Plan
 from data_emulator.engine.run import Outcome, Run
 from data_emulator.engine.source import RecordSource
 from data_emulator.errors import SinkError
-from data_emulator.sinks.base import Records
-from data_emulator.wire import State
-from tests.data_emulator.engine.fakes import FakeSink, plan
+from data_emulator.model import Checkpoint, Records, State
+from tests.support.engine_fakes import FakeSink, plan
 
 LONG_S = 600
 """No test lasts as long: a run of this length ends for another reason."""

@@ -18,10 +18,11 @@ import pytest
 from data_emulator.domains import all_domains
 from data_emulator.domains.world import world
 from data_emulator.engine import source
-from data_emulator.engine.plan import Checkpoint, Plan
+from data_emulator.engine.plan import Plan
 from data_emulator.engine.source import RecordSource
 from data_emulator.formats.columns import conformed
-from tests.data_emulator.formats.making import DOMAINS, STARTED_US, plan
+from data_emulator.model import Checkpoint
+from tests.support.making import DOMAINS, STARTED_US, plan
 
 USERS = 200
 RECORDS = 50_000

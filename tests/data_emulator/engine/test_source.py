@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from data_emulator.engine.plan import BLOCK_RECORDS, Checkpoint
+from data_emulator.engine.plan import BLOCK_RECORDS
 from data_emulator.engine.source import RecordSource
-from tests.data_emulator.engine.fakes import plan
+from data_emulator.model import Checkpoint
+from tests.support.engine_fakes import plan
 
 STARTED_US = 1_795_000_000_000_000
 

@@ -19,9 +19,9 @@ from data_emulator.engine.messages import Report, Reports, Shutdown, Start, Stop
 from data_emulator.engine.plan import Plan
 from data_emulator.engine.run import Outcome
 from data_emulator.engine.worker import Worker
+from data_emulator.model import State
 from data_emulator.settings import Settings
-from data_emulator.wire import State
-from tests.data_emulator.engine.fakes import FakeSink, plan
+from tests.support.engine_fakes import FakeSink, plan
 
 CANCELLED = Outcome(State.CANCELLED, "as told")
 LONG_S = 600

@@ -11,7 +11,7 @@ import pytest
 from data_emulator.engine.source import RecordSource
 from data_emulator.formats import avro
 from data_emulator.formats.avro_file import BLOCK_RECORDS
-from tests.data_emulator.formats.making import content, expected, plan
+from tests.support.making import content, expected, plan
 
 NUMBERS = [0, -1, 1, 63, 64, -64, -65, 8191, 8192, -8193, 2**31, -(2**31), 2**62, 2**63 - 1, -(2**63), 1_048_576]
 TEXTS = ["", "a", "é 漢字 🎉", "x" * 63, "x" * 64, "x" * 20_000, "\x00", '"\\', " "]

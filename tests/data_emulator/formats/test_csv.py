@@ -13,7 +13,7 @@ from data_emulator.domains.base import EventClock
 from data_emulator.domains.world import world
 from data_emulator.formats import csv
 from data_emulator.formats.envelope import enveloped
-from tests.data_emulator.formats.making import flat, printed
+from tests.support.making import flat, printed
 
 NASTY = [
     'quote " in it',

@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_emulator.engine.objects import layout
+from data_emulator.engine.layout import layout
 from data_emulator.engine.source import RecordSource
 from data_emulator.formats import lines
 from data_emulator.formats.avro_file import BLOCK_RECORDS
 from data_emulator.formats.catalog import FORMATS
 from data_emulator.formats.parquet import ROW_GROUP_RECORDS
-from tests.data_emulator.formats.making import DOMAINS, content, expected, flat, plan, printed
+from tests.support.making import DOMAINS, content, expected, flat, plan, printed
 
 CHOICES = [(each.name, compression) for each in FORMATS.values() for compression in each.compressions]
 LINES = [(name, compression) for name, compression in CHOICES if name in ("json", "csv")]

@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_emulator.engine.objects import layout
+from data_emulator.engine.layout import layout
 from data_emulator.engine.source import RecordSource
 from data_emulator.formats.parquet import ROW_GROUP_RECORDS, ParquetObjects
-from data_emulator.sinks.base import Records
-from tests.data_emulator.formats.making import DOMAINS, content, plan
+from data_emulator.model import Records
+from tests.support.making import DOMAINS, content, plan
 
 
 def encoded(schema: pa.Schema, *batches: pa.RecordBatch) -> pq.ParquetFile:

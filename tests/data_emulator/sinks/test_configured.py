@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from data_emulator.errors import ConfigurationError
 from data_emulator.settings import Settings
 from data_emulator.sinks.configured import s3_configuration, sink_configurations
-from data_emulator.sinks.s3 import open_bucket
+from data_emulator.sinks.s3.bucket import open_bucket
 
 ENDPOINT = "DATA_EMULATOR_S3_ENDPOINT"
 KEY_ID = "DATA_EMULATOR_S3_ACCESS_KEY_ID"

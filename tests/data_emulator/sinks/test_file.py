@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from data_emulator.engine.plan import Checkpoint
 from data_emulator.errors import SinkError, SinkUnavailable
+from data_emulator.model import Checkpoint
 from data_emulator.settings import Settings
 from data_emulator.sinks import file
 from data_emulator.sinks.catalog import SINKS
 from data_emulator.sinks.file import FileTarget, Folder
-from tests.data_emulator.sinks.writing import FilePlace, encoded, records, sink, write_all
+from tests.support.writing import FilePlace, encoded, records, sink, write_all
 
 
 @contextmanager

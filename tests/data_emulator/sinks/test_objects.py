@@ -13,28 +13,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_emulator.engine.objects import layout
-from data_emulator.engine.plan import Checkpoint, Plan
+from data_emulator.engine.layout import layout
+from data_emulator.engine.plan import Plan
 from data_emulator.engine.source import RecordSource
 from data_emulator.formats.catalog import FORMATS
 from data_emulator.formats.parquet import ROW_GROUP_RECORDS
-from data_emulator.sinks.base import ObjectWritten
+from data_emulator.model import Checkpoint, ObjectWritten
 from data_emulator.sinks.objects import ObjectSink
 from data_emulator.wire import MAX_CHUNK_BYTES
-from tests.data_emulator import readback
-from tests.data_emulator.formats.making import content as object_content
-from tests.data_emulator.formats.making import expected, plan
-from tests.data_emulator.sinks.writing import (
-    BUCKET,
-    NEW,
-    FilePlace,
-    Place,
-    S3Place,
-    encoded,
-    records,
-    sink,
-    write_all,
-)
+from tests.support import readback
+from tests.support.making import content as object_content
+from tests.support.making import expected, plan
+from tests.support.writing import BUCKET, NEW, FilePlace, Place, S3Place, encoded, records, sink, write_all
 
 MIB = 2**20
 

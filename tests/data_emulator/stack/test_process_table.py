@@ -10,7 +10,7 @@ import pytest
 
 from data_emulator.stack import process_table
 from data_emulator.stack.process_table import Process
-from tests.missing import missing
+from tests.support.missing import missing
 
 
 @pytest.fixture(params=["proc", "ps"], autouse=True)

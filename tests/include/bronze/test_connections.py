@@ -6,7 +6,7 @@ import pytest
 
 from include.bronze.connections import kafka_config
 from include.bronze.s3_connection import s3_connection
-from tests.include.bronze.connecting import SECRET, define, refused
+from tests.support.connecting import SECRET, define, refused
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from obstore.exceptions import BaseError
 from include.bronze.s3_connection import s3_connection
 from include.bronze.store import STORE_ERRORS, open_bucket, store_error
 from include.exceptions import StorageUnavailableError
-from tests.include.bronze.connecting import SECRET, define, refused
+from tests.support.connecting import SECRET, define, refused
 
 CONN_ID = "data_emulator_s3"
 S3 = {

@@ -12,7 +12,7 @@ import pytest
 from include.hooks.data_emulator import DataEmulatorHook
 from include.hooks.data_emulator_async import DataEmulatorAsyncHook
 from include.wire.status import EmulationStatus
-from tests.include.hooks.servers import Authority
+from tests.support.http_servers import Authority
 
 Look = Callable[[], EmulationStatus]
 

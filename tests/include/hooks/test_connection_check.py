@@ -17,8 +17,8 @@ from airflow.models import Connection
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.tansu import Tansu
 from include.hooks.data_emulator import DataEmulatorHook
-from tests.include.hooks.servers import Authority, serving
-from tests.wire.recorded_server import recorded_server
+from tests.support.http_servers import Authority, serving
+from tests.support.recorded_server import recorded_server
 
 TOKEN = "hunter2"
 NO_SUCH = "00000000-0000-0000-0000-000000000000"

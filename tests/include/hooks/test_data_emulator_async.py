@@ -18,7 +18,7 @@ from include.exceptions import (
 )
 from include.hooks.data_emulator_async import DataEmulatorAsyncHook
 from include.wire.status import EmulationState
-from tests.include.fake_service import Answer, cut_off, error, fake_service, hang, reset, status, text
+from tests.support.fake_service import Answer, cut_off, error, fake_service, hang, reset, status, text
 
 
 async def test_only_the_users_headers_and_the_token_are_sent(connect: Any) -> None:

@@ -17,7 +17,7 @@ from include.hooks.data_emulator import DataEmulatorHook
 from include.wire.call import Call
 from include.wire.request import EmulationRequest
 from include.wire.status import EmulationState, parse_started, parse_status
-from tests.wire.recorded_server import BY_NAME, EXCHANGES, body_text
+from tests.support.recorded_server import BY_NAME, EXCHANGES, body_text
 
 BROKEN = "5 of 5 threads in error while the service reports 'processing'"
 

@@ -15,7 +15,7 @@ import pytest
 from include.exceptions import DataEmulatorConfigError, DataEmulatorConnectionError
 from include.wire.status import EmulationState
 from tests.include.hooks.conftest import Look
-from tests.include.hooks.servers import Authority, Seen, proxy_to_all, service_that_runs, serving
+from tests.support.http_servers import Authority, Seen, proxy_to_all, service_that_runs, serving
 
 
 @pytest.fixture
@@ -298,7 +298,7 @@ def test_a_base_path_comes_before_the_routes(
 def test_an_ipv6_address_is_reached(look: Look, seen: list[Seen], monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 
-    from tests.include.hooks.servers import SilentServer
+    from tests.support.http_servers import SilentServer
 
     class Six(SilentServer):
         address_family = socket.AF_INET6

@@ -20,8 +20,8 @@ from include.operators.start_emulator import StartEmulatorOperator
 from include.operators.status_emulation import StatusEmulationOperator
 from include.triggers import emulation
 from include.triggers.emulation import EmulationTrigger
-from tests.include.running_task import until_killed
-from tests.wire.recorded_server import BY_NAME, RecordedServer, recorded_server
+from tests.support.recorded_server import BY_NAME, RecordedServer, recorded_server
+from tests.support.running_task import until_killed
 
 START = BY_NAME["POST minio user-profile json/grouped/1024"]["request"]["body"]
 ID = "025215a5-8151-4eec-b6f0-61f19cbd08f4"

@@ -22,7 +22,7 @@ from include.triggers.emulation import EmulationTrigger
 from include.wire.answer import Answer
 from include.wire.call import status_call
 from include.wire.status import EmulationState, EmulationStatus, parse_status
-from tests.include.running_task import FakeStore, running_task
+from tests.support.running_task import FakeStore, running_task
 
 URL = "http://emulator:8000/emulator/"
 REQUEST: dict[str, Any] = {

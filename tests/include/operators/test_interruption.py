@@ -17,7 +17,7 @@ from include.exceptions import TaskInterruptedError
 from include.operators.interruption import Interruption
 from include.operators.run_emulation import RunEmulationOperator
 from include.operators.status_emulation import StatusEmulationOperator
-from tests.include.running_task import FakeTaskInstance, running_task, until_killed
+from tests.support.running_task import FakeTaskInstance, running_task, until_killed
 
 EMULATION = "http://emulator:8000/emulator/e1"
 

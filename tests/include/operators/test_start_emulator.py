@@ -20,7 +20,7 @@ from include.exceptions import (
 from include.operators.emulation import EmulationOperator
 from include.operators.start_emulator import StartEmulatorOperator
 from include.operators.status_emulation import StatusEmulationOperator
-from tests.include.running_task import FakeStore, TaskLife, running_task, until_killed
+from tests.support.running_task import FakeStore, TaskLife, running_task, until_killed
 
 URL = "http://emulator:8000/emulator/"
 SIX: dict[str, Any] = {

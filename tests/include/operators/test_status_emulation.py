@@ -22,7 +22,7 @@ from include.exceptions import (
 from include.operators.status_emulation import StatusEmulationOperator
 from include.triggers.emulation import EmulationTrigger
 from include.wire.status import EmulationState, EmulationStatus
-from tests.include.running_task import running_task
+from tests.support.running_task import running_task
 
 EMULATION = "http://emulator:8000/emulator/e1"
 STATUS = f"{EMULATION}/status"

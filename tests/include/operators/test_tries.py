@@ -14,7 +14,7 @@ from requests_mock.mocker import Mocker
 from include.exceptions import DataEmulatorUnavailableError, EmulationEndError, EmulationFailedError
 from include.operators.run_emulation import RunEmulationOperator
 from include.operators.start_emulator import StartEmulatorOperator
-from tests.include.running_task import TaskLife
+from tests.support.running_task import TaskLife
 
 URL = "http://emulator:8000/emulator/"
 REQUEST: dict[str, Any] = {

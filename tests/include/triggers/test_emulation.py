@@ -16,7 +16,7 @@ from include.hooks.data_emulator_async import DataEmulatorAsyncHook
 from include.triggers import emulation, shared_wait
 from include.triggers.emulation import EmulationTrigger
 from include.wire.status import EmulationState, EmulationStatus
-from tests.include.fake_service import Answer, cut_off, error, fake_service, hang, reset, status, text
+from tests.support.fake_service import Answer, cut_off, error, fake_service, hang, reset, status, text
 
 PROJECT = Path(__file__).parents[3]
 SOON_S = 0.3

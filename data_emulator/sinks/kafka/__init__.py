@@ -1,0 +1,1 @@
+"""Kafka: a message a record, in transactions where the broker has them."""

@@ -1,0 +1,1 @@
+"""Reading back what emulations have written, and comparing it with what the service says."""
