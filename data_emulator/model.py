@@ -98,6 +98,7 @@ class Checkpoint:
     :param bytes: the same in bytes.
     :param objects: how many objects are written for good: the next one has this number.
     :param partitions: what is written for good in each partition.
+    :param is_resumed: whether a worker may have begun with it already, and left more behind than is known.
     """
 
     elapsed_s: float = 0.0
@@ -105,3 +106,4 @@ class Checkpoint:
     bytes: int = 0
     objects: int = 0
     partitions: tuple[PartitionWritten, ...] = ()
+    is_resumed: bool = False

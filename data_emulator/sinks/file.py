@@ -83,9 +83,8 @@ class Folder(Bucket):
         if not os.path.samestat(self._path.stat(), os.fstat(self._opened)):
             raise FolderGone(f"the folder {self._path} was deleted or replaced while it was written to")
 
-    async def delete_behind(self, prefix: str, last: str) -> None:
-        """Delete the files under a prefix that come after `last`, and those that a kill has left unfinished."""
-        await super().delete_behind(prefix, last)
+    async def abort_uploads(self, prefix: str) -> None:
+        """Delete the files under a prefix that a kill has left unfinished."""
         await asyncio.to_thread(self._delete_unfinished, prefix)
 
     def _delete_unfinished(self, prefix: str) -> None:

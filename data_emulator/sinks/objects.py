@@ -53,6 +53,11 @@ class _Upload:
             await self._writer.write(self._taken())
 
     @property
+    def is_in_parts(self) -> bool:
+        """Whether the store knows of it before it is complete."""
+        return self._writer is not None
+
+    @property
     def held_bytes(self) -> int:
         """How much memory it may take until it has arrived."""
         return min(self.bytes, held_bytes(self._part_bytes))
@@ -111,7 +116,10 @@ class ObjectSink(Sink):
         self._next_written = self._next_part = checkpoint.objects
         self._written_records = self.accepted_records = checkpoint.records
         self._written_bytes = self.accepted_bytes = checkpoint.bytes
-        self._may_have_strays = bucket.is_local or checkpoint.elapsed_s > 0
+        self._may_have_strays = bucket.is_local or checkpoint.is_resumed
+        self._uses_parts = False
+        self._may_have_uploads = checkpoint.is_resumed and layout.max_records is None
+        """Whether uploads in parts were begun and given up, by this sink or the one before it."""
 
     @property
     def acknowledged_bytes(self) -> int:
@@ -123,7 +131,7 @@ class ObjectSink(Sink):
         """Accept records, in the order in which they will stand in the objects."""
         while len(records):
             self._raise_if_failed()
-            upload = self._open or self._new_upload()
+            upload = self._open or await self._new_upload()
             fitting = self._fitting(records, upload)
             if fitting:
                 before = upload.bytes
@@ -131,6 +139,8 @@ class ObjectSink(Sink):
                     await upload.write(records.slice(0, fitting))
                 except (BaseError, OSError) as error:
                     raise self._failed(upload, error) from None
+                finally:
+                    self._uses_parts = self._uses_parts or upload.is_in_parts
                 self.accepted_records += fitting
                 self.accepted_bytes += upload.bytes - before
             if fitting < len(records) or upload.records == self._layout.max_records:
@@ -149,7 +159,9 @@ class ObjectSink(Sink):
             count = min(count, self._layout.max_records - upload.records)
         return max(count, 0 if upload.records else 1)
 
-    def _new_upload(self) -> _Upload:
+    async def _new_upload(self) -> _Upload:
+        if self._may_have_uploads:  # now that the store is back, and none of this sink's own is under way
+            await self._abort_uploads()
         key = self._key(self._next_part)
         self._open = _Upload(self._bucket, self._next_part, key, self._layout.format.encoder(key), self._part_bytes)
         self._next_part += 1
@@ -201,6 +213,7 @@ class ObjectSink(Sink):
 
     async def roll_back(self) -> int:
         """Give up the open object and what is still on its way; go on with the first part that has not arrived."""
+        self._may_have_uploads = self._may_have_uploads or self._uses_parts
         self._open = None
         for task in self._puts:
             task.cancel()
@@ -220,9 +233,18 @@ class ObjectSink(Sink):
         try:
             await self._bucket.delete_behind(f"{self._prefix}/", last)
         except (BaseError, OSError) as error:
-            raise SinkError(
-                f"{self._bucket.title}, deleting left-over objects under {self._prefix}/: {self._bucket.reason(error)}"
-            ) from None
+            raise self._not_tidied(error) from None
+
+    async def _abort_uploads(self) -> None:
+        try:
+            await self._bucket.abort_uploads(f"{self._prefix}/")
+        except (BaseError, OSError) as error:
+            raise self._not_tidied(error) from None
+        self._may_have_uploads = self._uses_parts = False
+
+    def _not_tidied(self, error: Exception) -> SinkError:
+        reason = self._bucket.reason(error)
+        return SinkError(f"{self._bucket.title}, deleting left-over objects under {self._prefix}/: {reason}")
 
     def take_written(self) -> Written:
         """Return the objects acknowledged since the last call."""

@@ -74,6 +74,7 @@ def sink(request: pytest.FixtureRequest) -> str:
 def there(settings: Settings, store: SeaweedFS, sink: str, emulation_id: str) -> dict[str, bytes]:
     """Return all that lies in an emulation's objects or files, by key."""
     if sink == "minio":
+        assert readback.uploads(store, BUCKET, emulation_id + "/") == []
         return readback.objects(store, BUCKET, emulation_id + "/")
     assert settings.file_root
     return FilePlace(settings.file_root / BUCKET).objects(emulation_id)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
+import httpx
 import obstore
 from confluent_kafka import Consumer, Message, TopicPartition
+from obstore.store import S3Store
 
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.tansu import Tansu
@@ -26,6 +30,23 @@ def objects(store: SeaweedFS, bucket: str, prefix: str) -> dict[str, bytes]:
 def listing(store: SeaweedFS, bucket: str, prefix: str) -> list[Any]:
     """Return what the store says of every object under a prefix: path, size, last_modified and so on."""
     return [meta for page in obstore.list(store.bucket(bucket), prefix=prefix) for meta in page]
+
+
+def uploads(store: SeaweedFS, bucket: str, prefix: str) -> list[str]:
+    """Return the keys of the uploads under a prefix, a folder, that were begun and neither completed nor aborted."""
+    client = S3Store(
+        bucket,
+        # obstore signs no query, so the query is part of the address; a slash follows, that of the folder.
+        endpoint=f"{store.endpoint}/{bucket}?uploads=&prefix={prefix.rstrip('/')}",
+        virtual_hosted_style_request=True,
+        region=store.region,
+        access_key_id=store.access_key_id,
+        secret_access_key=store.secret_access_key,
+        client_options={"allow_http": True},
+    )
+    answer = httpx.get(obstore.sign(client, "GET", "", expires_in=timedelta(minutes=1)), trust_env=False)
+    assert answer.status_code == 200, answer.text
+    return re.findall("<Upload>.*?<Key>(.*?)</Key>", answer.text)
 
 
 def checksum(content: bytes) -> str:

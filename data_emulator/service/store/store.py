@@ -433,6 +433,7 @@ class Store:
             bytes=int(size) + sum(each.bytes for each in partitions),
             objects=objects,
             partitions=partitions,
+            is_resumed=True,
         )
 
     def manifest(self, emulation_id: str) -> tuple[list[ObjectWritten], list[PartitionWritten]]:

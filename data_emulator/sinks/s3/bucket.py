@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 import httpx
@@ -16,14 +18,16 @@ from data_emulator.sinks.base import Target
 from data_emulator.sinks.bucket import Bucket
 from data_emulator.sinks.configured import s3_configuration
 from data_emulator.sinks.s3.reason import is_permanent, reason
+from data_emulator.sinks.s3.uploads import abort_uploads
 
 _PROBE_TIMEOUT: Final = timedelta(seconds=5)
 
 
-def open_bucket(settings: Settings, bucket: str, timeout: timedelta) -> S3Store:
+def open_bucket(settings: Settings, bucket: str, timeout: timedelta, url: str | None = None) -> S3Store:
     """Return a client of a bucket. No request is made.
 
     :param timeout: how long a request may take, its retries included.
+    :param url: where all of its requests go, in place of the bucket's address.
     :raises ConfigurationError: when no S3 store is configured; obstore would ask an instance's metadata service.
     """
     configuration = s3_configuration(settings)
@@ -35,12 +39,12 @@ def open_bucket(settings: Settings, bucket: str, timeout: timedelta) -> S3Store:
             "access_key_id": settings.s3_access_key_id.get_secret_value(),
             "secret_access_key": settings.s3_secret_access_key.get_secret_value(),
         }
-    if settings.s3_endpoint:
-        credentials["endpoint"] = settings.s3_endpoint
+    if url or settings.s3_endpoint:
+        credentials["endpoint"] = url or settings.s3_endpoint
     return S3Store(
         bucket,
         region=settings.s3_region,
-        virtual_hosted_style_request=False,
+        virtual_hosted_style_request=url is not None,
         client_options={"allow_http": True, "connect_timeout": timedelta(seconds=5), "timeout": timeout},
         retry_config={"max_retries": 10, "retry_timeout": timeout},
         **credentials,
@@ -54,8 +58,11 @@ class S3Bucket(Bucket):
     is_local = False
 
     def __init__(self, settings: Settings, name: str, timeout: timedelta) -> None:
-        self.store = open_bucket(settings, name, timeout)
+        store = open_bucket(settings, name, timeout)
+        open_at = partial(open_bucket, settings, name, timeout)
+        self.store = store
         self._name = name
+        self._abort_uploads = partial(abort_uploads, store, open_at, timeout_s=timeout.total_seconds())
 
     def __str__(self) -> str:
         return f"bucket {self._name}"
@@ -71,6 +78,10 @@ class S3Bucket(Bucket):
     def is_permanent(self, error: Exception) -> bool:
         """Tell whether trying again cannot help: the store refuses the request, the credentials or the bucket."""
         return is_permanent(error)
+
+    async def abort_uploads(self, prefix: str) -> None:
+        """Abort the uploads in parts under a prefix."""
+        await asyncio.to_thread(self._abort_uploads, prefix)
 
 
 class S3Target(Target):

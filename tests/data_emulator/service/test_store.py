@@ -164,9 +164,9 @@ def test_a_checkpoint_is_what_is_written_for_good(store: Store) -> None:
         assert found is not None
         return store.checkpoint(found)
 
-    assert checkpoint(in_s3) == Checkpoint(2.5, 100, 1000, objects=2)
-    assert checkpoint(in_kafka) == Checkpoint(2.5, 100, 1000, partitions=tuple(partitions.partitions))
-    assert checkpoint(new) == Checkpoint()
+    assert checkpoint(in_s3) == Checkpoint(2.5, 100, 1000, objects=2, is_resumed=True)
+    assert checkpoint(in_kafka) == Checkpoint(2.5, 100, 1000, partitions=tuple(partitions.partitions), is_resumed=True)
+    assert checkpoint(new) == Checkpoint(is_resumed=True)
 
 
 @pytest.fixture

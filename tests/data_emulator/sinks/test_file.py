@@ -96,7 +96,7 @@ async def test_what_arrived_behind_a_failure_is_deleted(tmp_path: Path) -> None:
 
 async def test_what_a_kill_left_unfinished_is_deleted(tmp_path: Path) -> None:
     """A worker that had not told of anything yet leaves half a file, and files that its successor will not reach."""
-    opened, prefix = sink(Folder(tmp_path), checkpoint=Checkpoint())
+    opened, prefix = sink(Folder(tmp_path), checkpoint=Checkpoint(is_resumed=True))
     for name in ("part-000000000.json#1", "part-000000004.json", "part-000000004.json#12"):
         (tmp_path / prefix).mkdir(exist_ok=True)
         (tmp_path / prefix / name).write_text("left")

@@ -244,6 +244,7 @@ async def test_who_goes_on_writes_the_same_objects(at: Place, name: str, compres
         records=sum(each.records for each in kept),
         bytes=sum(each.bytes for each in kept),
         objects=len(kept),
+        is_resumed=True,
     )
     resumed, source = plan_sink(at, the_plan, checkpoint)
     source.seek(checkpoint.records)

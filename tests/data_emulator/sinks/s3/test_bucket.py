@@ -10,14 +10,17 @@ import obstore
 import pytest
 from obstore.exceptions import BaseError
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from data_emulator.errors import SinkError, SinkUnavailable
+from data_emulator.model import Checkpoint
 from data_emulator.settings import Settings
 from data_emulator.sinks import parts
+from data_emulator.sinks.objects import ObjectSink
 from data_emulator.sinks.s3.bucket import S3Bucket, S3Target
 from data_emulator.stack.seaweedfs import SeaweedFS
-from tests.data_emulator.faulty_store import FaultyStore, Refusal, Request
 from tests.support import readback
+from tests.support.faulty_store import FaultyStore, Refusal, Request
 from tests.support.writing import BUCKET, encoded, records, sink, write_all
 
 pytestmark = pytest.mark.integration
@@ -66,7 +69,7 @@ async def test_wrong_credentials_are_an_error_that_shows_none(s3_settings: Setti
 async def test_a_store_that_dies_midway_is_an_error_and_what_it_had_taken_is_there(
     s3_store: SeaweedFS, s3_settings: Settings
 ) -> None:
-    to, prefix = sink(opened(s3_settings, 1), max_bytes=1000)
+    to, prefix = sink(opened(s3_settings, 5), max_bytes=1000)
     values = records(400)
     await to.write(encoded(values[:200]))
     while to._puts:
@@ -147,6 +150,73 @@ async def test_an_object_of_the_planned_size_fits_into_the_parts_that_the_store_
             with pytest.raises(SinkError, match="400 InvalidArgument") as caught:
                 await write()
             assert caught.value.permanent
+
+
+BLOCK = encoded([b"x" * 1023 + b"\n"] * 1024)
+"""A MiB of records."""
+
+
+async def write_mib(to: ObjectSink, count: int) -> None:
+    for _ in range(count):
+        await to.write(BLOCK)
+
+
+async def test_an_upload_that_is_given_up_is_aborted_before_the_next_one(
+    s3_store: SeaweedFS, s3_settings: Settings
+) -> None:
+    to, prefix = sink(opened(s3_settings, 10))
+    await write_mib(to, 40)
+    assert len(readback.uploads(s3_store, BUCKET, prefix)) == 1
+    assert await to.roll_back() == 0
+    await write_mib(to, 40)
+    assert len(readback.uploads(s3_store, BUCKET, prefix)) == 1
+    await to.finish()
+    assert readback.uploads(s3_store, BUCKET, prefix) == []
+    (written,) = to.take_written().objects
+    assert written.bytes == 40 * 2**20
+    assert [*readback.objects(s3_store, BUCKET, prefix)] == [written.key]
+
+
+async def test_an_upload_whose_worker_was_killed_is_aborted_by_the_next_one(
+    s3_store: SeaweedFS, s3_settings: Settings
+) -> None:
+    killed, prefix = sink(opened(s3_settings, 10))
+    other, others_prefix = sink(opened(s3_settings, 10))
+    for each in (killed, other):
+        await write_mib(each, 40)
+    later = ObjectSink(
+        opened(s3_settings, 10), prefix=prefix, layout=killed._layout, checkpoint=Checkpoint(is_resumed=True)
+    )
+    await write_mib(later, 1)
+    assert readback.uploads(s3_store, BUCKET, prefix) == []
+    assert len(readback.uploads(s3_store, BUCKET, others_prefix)) == 1
+    await later.finish()
+    await other.finish()
+    assert len(other.take_written().objects) == 1
+
+
+@pytest.mark.parametrize("refusal", [Refusal(403, "AccessDenied"), Refusal(501, "NotImplemented")])
+async def test_a_store_that_lists_no_uploads_is_no_reason_to_fail(
+    s3_store: SeaweedFS, s3_settings: Settings, refusal: Refusal
+) -> None:
+    with FaultyStore(s3_store.endpoint, lambda each: refusal if "uploads" in each.query else None) as proxy:
+        bucket = opened(s3_settings.model_copy(update={"s3_endpoint": proxy.url}), 10)
+        with capture_logs() as logs:
+            to, _ = sink(bucket, checkpoint=Checkpoint(is_resumed=True))
+            assert len(await write_all(to, records(10))) == 1
+    assert {each["event"] for each in logs} == {"uploads cannot be aborted: let a lifecycle rule do it"}
+    assert "Signature" not in str(logs)
+
+
+async def test_a_store_that_is_away_while_uploads_are_aborted_is_an_error_that_shows_no_secret(
+    s3_settings: Settings, closed_port: int
+) -> None:
+    lost = s3_settings.model_copy(update={"s3_endpoint": f"http://127.0.0.1:{closed_port}"})
+    to, _ = sink(opened(lost, 1), checkpoint=Checkpoint(is_resumed=True))
+    with pytest.raises(SinkError, match=f"left-over objects .*127.0.0.1:{closed_port}: ConnectError") as caught:
+        await to.write(encoded(records(10)))
+    assert not caught.value.permanent
+    assert_hides(caught.value, s3_settings)
 
 
 def test_the_target_makes_a_missing_bucket_once(s3_store: SeaweedFS, s3_settings: Settings) -> None:
