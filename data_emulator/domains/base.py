@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from data_emulator.domains.generator import GENERATION, arithmetic_digest
 from data_emulator.domains.randomness import Index
 from data_emulator.domains.world import World
 
@@ -46,6 +47,15 @@ class Domain(ABC):
     def __init__(self, world: World, seed: int) -> None:
         self.world = world
         self.seed = seed
+
+    @classmethod
+    def generator(cls) -> str:
+        """Return the version of what makes the records: equal wherever the same seed makes the same bytes.
+
+        A domain that computes its records from what may change with an installation, such as another package's data,
+        adds that.
+        """
+        return f"{GENERATION}-{arithmetic_digest()}"
 
     @abstractmethod
     def columns(self, index: Index, time_us: Index) -> list[Any]:

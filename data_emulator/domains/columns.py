@@ -46,10 +46,10 @@ def uuid_text(high: Stream, low: Stream, index: Index) -> NDArray[np.uint8]:
     second = low.bits(index) & _VARIANT_MASK | _VARIANT
     text = np.full((len(index), _UUID_WIDTH), ord("-"), dtype=np.uint8)
     groups = text.view(_UUID)[:, 0]
-    for position in range(4):
-        shift = np.uint64(48 - 16 * position)
-        groups[str(position)] = _HEX_4.take((first >> shift).astype(np.uint16))
-        groups[str(position + 4)] = _HEX_4.take((second >> shift).astype(np.uint16))
+    for start, bits in ((0, first), (4, second)):
+        lowest_first = bits.astype("<u8", copy=False).view("<u2").reshape(-1, 4)
+        for position in range(4):
+            groups[str(start + position)] = _HEX_4.take(lowest_first[:, 3 - position])
     return text
 
 

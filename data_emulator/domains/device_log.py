@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from data_emulator.domains import columns
+from data_emulator.domains import columns, elementary
 from data_emulator.domains.base import Domain
 from data_emulator.domains.geography import LOCATION, choose_cities, locations
 from data_emulator.domains.randomness import Index, Stream, cumulative, weighted_choice
@@ -80,7 +80,7 @@ class DeviceLog(Domain):
         network = user * _NETWORKS_A_USER + (which_network * _NETWORKS_A_USER).astype(np.int64)
         kind = weighted_choice(self._device_kind.uniform(device), _DEVICE_WEIGHTS)
         journey, still_open = self._journey.halves(index)
-        length_us = (_SESSION_MEDIAN_S * 1e6 * np.exp(_SESSION_SIGMA * self._length.normal(index))).astype(np.int64)
+        length_us = _SESSION_MEDIAN_S * 1e6 * elementary.exp(_SESSION_SIGMA * self._length.normal(index))
         return [
             columns.uuids(self._id_high, self._id_low, index),
             self.world.user_ids(user),
@@ -90,7 +90,7 @@ class DeviceLog(Domain):
             self._ip_addresses(network),
             locations(self._cities(index, user, journey < TRAVEL_SHARE)),
             columns.picks(_USER_AGENTS, kind),
-            columns.iso_timestamps(time_us - length_us),
+            columns.iso_timestamps(time_us - length_us.astype(np.int64)),
             columns.iso_timestamps(time_us, missing=still_open < _OPEN_SHARE),
         ]
 

@@ -6,6 +6,7 @@ A country's weight is its share of users, in percent; a city's is its population
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
@@ -57,7 +58,7 @@ def _city_shares() -> Floats:
     population = np.array([city.population_millions for city in CITIES])
     users = np.array([country.weight for country in COUNTRIES])
     shares = users[COUNTRY_OF_CITY] * population / np.bincount(COUNTRY_OF_CITY, population)[COUNTRY_OF_CITY]
-    return np.asarray(shares / shares.sum(), dtype=np.float64)
+    return np.asarray(shares / math.fsum(shares), dtype=np.float64)
 
 
 CITY_SHARES: Final = _city_shares()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +12,7 @@ import pyarrow as pa
 from mimesis import Address, Person
 from mimesis.locales import Locale
 
+from data_emulator.domains.generator import short_digest
 from data_emulator.domains.geography import COUNTRIES
 
 _POOL_SEED = 20
@@ -58,3 +60,11 @@ def name_pools() -> NamePools:
         streets += [address.street_name() for _ in range(_STREETS)]
     slugs = [[_slug(name) for name in names] for names in (first, last)]
     return NamePools(*(pa.array(values) for values in (first, last, *slugs, streets)))
+
+
+@lru_cache(maxsize=1)
+def pools_digest() -> str:
+    """Return a digest of the pools: they change with Mimesis' data."""
+    pools = name_pools()
+    columns = (pools.first_names, pools.last_names, pools.first_slugs, pools.last_slugs, pools.streets)
+    return short_digest(json.dumps([column.to_pylist() for column in columns]).encode())

@@ -10,10 +10,14 @@ A draw has 64 bits, and all of them pass tests of randomness: where 32 are enoug
 from __future__ import annotations
 
 import hashlib
+import math
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from data_emulator.domains import elementary
 
 Index = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -67,7 +71,11 @@ class Stream:
     def normal(self, index: Index) -> Floats:
         """Return standard normal numbers (Box and Muller, 1958), from the halves of one draw: none is beyond 6.7."""
         radius, angle = self.halves(index)
-        return np.sqrt(-2.0 * np.log1p(-radius)) * np.cos(2.0 * np.pi * angle)
+        drawn = elementary.log(1.0 - radius)
+        drawn *= -2.0
+        np.sqrt(drawn, out=drawn)
+        drawn *= elementary.cos_of_turns(angle)
+        return drawn
 
 
 def weighted_choice(uniform: Floats, cumulative_weights: Floats) -> Index:
@@ -89,18 +97,39 @@ def zipf_ranks(uniform: Floats, count: int, exponent: float) -> Index:
 
     That is the Zipf-Mandelbrot law, here as the whole part of a bounded Pareto variable: its distribution function has
     an inverse, which needs no table and no search, however many ranks there are.
+
+    :param exponent: 1, or a half, two thirds, three quarters, four fifths and so on: then the inverse is a whole power.
+    :raises ValueError: for another exponent.
     """
     if exponent == 1.0:
-        drawn = np.exp(uniform * np.log(count + 1.0))
+        drawn = elementary.exp(uniform * _log(count + 1))
     else:
-        flatness = 1.0 - exponent
-        drawn = (1.0 + uniform * ((count + 1.0) ** flatness - 1.0)) ** (1.0 / flatness)
+        power = round(1.0 / (1.0 - exponent))
+        if not math.isclose(exponent, 1.0 - 1.0 / power):
+            raise ValueError(f"exponent is {exponent}: expected 1, or 1 - 1/n with a whole n")
+        root = uniform * (_root(count + 1, power) - 1.0)
+        root += 1.0
+        drawn = root.copy()
+        for _ in range(power - 1):
+            drawn *= root
     ranks: Index = np.minimum(drawn.astype(np.int64), count) - 1
     return ranks
+
+
+@lru_cache(maxsize=64)
+def _log(number: int) -> float:
+    return float(elementary.log(np.array([float(number)]))[0])
+
+
+@lru_cache(maxsize=64)
+def _root(number: int, degree: int) -> float:
+    return float(elementary.exp(np.array([_log(number) / degree]))[0])
 
 
 def zipf_shares(count: int, exponent: float) -> Floats:
     """Return the shares with which `zipf_ranks` gives each rank. Shape: (count,), summing to 1."""
     bounds = np.arange(1, count + 2, dtype=np.float64)
-    integral = np.log(bounds) if exponent == 1.0 else bounds ** (1.0 - exponent)
+    integral = elementary.log(bounds)
+    if exponent != 1.0:
+        integral = elementary.exp(integral * (1.0 - exponent))
     return np.asarray(np.diff(integral) / (integral[-1] - integral[0]), dtype=np.float64)

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from data_emulator.domains import columns, fraud
+from data_emulator.domains import columns, elementary, fraud
 from data_emulator.domains.base import Domain
 from data_emulator.domains.fraud import SCENARIOS, FraudBursts, FraudRows
 from data_emulator.domains.geography import COUNTRIES, COUNTRY_OF_CITY, LOCATION, choose_cities, locations
@@ -95,7 +95,7 @@ class Transaction(Domain):
     def _amounts(self, index: Index, user: Index, bursts: FraudRows) -> Floats:
         """Return amounts of whole cents."""
         logarithm = AMOUNT_MU + _HABIT_SIGMA * self.world.spending(user) + _PAYMENT_SIGMA * self._amount.normal(index)
-        amount = np.exp(logarithm)
+        amount = elementary.exp(logarithm)
         amount[bursts.row] *= _AMOUNT_FACTORS[bursts.scenario]
         cents: Floats = np.maximum(np.rint(amount * 100), 1)
         return cents / 100

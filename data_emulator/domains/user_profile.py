@@ -7,10 +7,10 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import pyarrow as pa
 
-from data_emulator.domains import columns
+from data_emulator.domains import columns, elementary
 from data_emulator.domains.base import Domain
 from data_emulator.domains.geography import CITIES, COUNTRIES, COUNTRY_OF_CITY
-from data_emulator.domains.people import name_pools
+from data_emulator.domains.people import name_pools, pools_digest
 from data_emulator.domains.randomness import Index, Stream, cumulative, weighted_choice
 from data_emulator.domains.world import World
 
@@ -59,6 +59,11 @@ class UserProfile(Domain):
             Stream(world.seed, f"user.{field}") for field in ("name", "address", "account", "age", "phone", "credit")
         )
 
+    @classmethod
+    def generator(cls) -> str:
+        """Return the version of what makes the records, Mimesis' names among it."""
+        return f"{super().generator()}-{pools_digest()}"
+
     def columns(self, index: Index, time_us: Index) -> list[Any]:
         """Return the profiles of the users numbered `index`; their times play no part."""
         pools = name_pools()
@@ -73,7 +78,7 @@ class UserProfile(Domain):
         which_host, when = self._account.halves(index)
         signup = _FIRST_SIGNUP_DAY + (when * (_LAST_SIGNUP_DAY - _FIRST_SIGNUP_DAY + 1)).astype(np.int64)
         age_years = 80 - 62 * np.sqrt(self._age.uniform(index))  # 18 to 80, the older the fewer
-        goodness = 1 / (1 + np.exp(-(_CREDIT_MEDIAN + _CREDIT_SPREAD * self._credit.normal(index))))
+        goodness = 1 / (1 + elementary.exp(-(_CREDIT_MEDIAN + _CREDIT_SPREAD * self._credit.normal(index))))
         credit = np.rint(300 + 550 * goodness).astype(np.int64)
         risk = (credit < _RISK_FLOORS[0]).astype(np.int64) + (credit < _RISK_FLOORS[1])
         return [

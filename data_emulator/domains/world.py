@@ -67,8 +67,8 @@ class World:
             return np.zeros(1)
         share = np.empty(self.users)
         share[self._by_activity] = zipf_shares(self.users, ACTIVITY_ZIPF_EXPONENT)
-        centred = habit - np.average(habit, weights=share)
-        return np.asarray(centred / np.sqrt(np.average(centred**2, weights=share)), dtype=np.float64)
+        centred = habit - _mean(habit, share)
+        return np.asarray(centred / np.sqrt(_mean(centred * centred, share)), dtype=np.float64)
 
     def user_ids(self, user: Index) -> Any:
         """Return the string column of the users' ids."""
@@ -93,6 +93,11 @@ class World:
     def active_users(self, uniform: Floats) -> Index:
         """Return a user for each number in [0, 1), the active ones more often."""
         return self._by_activity.take(zipf_ranks(uniform, self.users, ACTIVITY_ZIPF_EXPONENT)).astype(np.int64)
+
+
+def _mean(numbers: Floats, weights: Floats) -> float:
+    """Return the weighted mean, added up in order: in which order `numpy.sum` does it is not laid down."""
+    return float(np.cumsum(numbers * weights)[-1] / np.cumsum(weights)[-1])
 
 
 @lru_cache(maxsize=8)
