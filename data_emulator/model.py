@@ -98,6 +98,8 @@ class Checkpoint:
     :param bytes: the same in bytes.
     :param objects: how many objects are written for good: the next one has this number.
     :param partitions: what is written for good in each partition.
+    :param owed_records: how many records it had accepted, written for good or not. Those that are lost are made again,
+        whatever the clock says.
     :param is_resumed: whether a worker may have begun with it already, and left more behind than is known.
     """
 
@@ -106,4 +108,5 @@ class Checkpoint:
     bytes: int = 0
     objects: int = 0
     partitions: tuple[PartitionWritten, ...] = ()
+    owed_records: int = 0
     is_resumed: bool = False

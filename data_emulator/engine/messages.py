@@ -52,12 +52,13 @@ class Prepared:
 class Report:
     """The progress of an emulation, and at its end how it ended.
 
-    :param elapsed_s: how long it has been emulating.
+    :param elapsed_s: how long it has been emulating; while it runs, until its sink last took what it was given.
     :param records: accepted so far, acknowledged or not; during an outage those that are acknowledged.
     :param bytes: the same in bytes.
     :param written: objects acknowledged since the last report; partitions as they are, if they have changed since.
     :param outcome: `None` while it runs.
     :param outage: what it waits for, if it does.
+    :param owed_records: the most records that it has ever accepted: if some are lost, they are made again.
     """
 
     emulation_id: str
@@ -67,6 +68,7 @@ class Report:
     written: Written
     outcome: Outcome | None
     outage: Outage | None = None
+    owed_records: int = 0
 
 
 @dataclass(frozen=True)

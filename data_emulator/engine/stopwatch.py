@@ -24,6 +24,10 @@ class Stopwatch:
         """Pause the clock; harmless if it is paused already."""
         self._before_s, self._since = self.elapsed_s, None
 
+    def pause_at(self, elapsed_s: float) -> None:
+        """Pause the clock, and set it."""
+        self._before_s, self._since = elapsed_s, None
+
     def go_on(self) -> None:
         """Resume the clock; harmless if it runs already."""
         if self._since is None:

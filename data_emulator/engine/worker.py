@@ -211,4 +211,6 @@ def _report(emulation_id: str, run: Run | None, outcome: Outcome | None) -> Repo
         return Report(emulation_id, 0.0, 0, 0, Written(), outcome)
     outage = None if outcome else run.outage
     records, size = run.acknowledged if outage else (run.sink.accepted_records, run.sink.accepted_bytes)
-    return Report(emulation_id, run.clock.elapsed_s, records, size, run.sink.take_written(), outcome, outage)
+    elapsed_s = run.clock.elapsed_s if outcome else run.elapsed_s
+    written = run.sink.take_written()
+    return Report(emulation_id, elapsed_s, records, size, written, outcome, outage, run.owed_records)

@@ -293,8 +293,12 @@ class Dispatcher:
             if emulation is not None and not emulation.state.is_terminal:
                 checkpoint = self._store.checkpoint(emulation)
                 if not (is_suspect and self._has_died_too_often(emulation_id, checkpoint)):
-                    made, kept = emulation.records, checkpoint.records
-                    log.info("emulation goes on", emulation_id=emulation_id, records=kept, was_at_records=made)
+                    log.info(
+                        "emulation goes on",
+                        emulation_id=emulation_id,
+                        records=checkpoint.records,
+                        owed_records=checkpoint.owed_records,
+                    )
                     self._pool.run(self._plan(emulation, checkpoint))
                     if emulation.cancel_requested:  # by a worker too: the dead one may have left objects behind
                         self._pool.stop(emulation_id, Outcome(State.CANCELLED, emulation.error))

@@ -33,6 +33,13 @@ class Sink(ABC):
         :raises SinkError: when some of it is not.
         """
 
+    async def suspend(self) -> None:
+        """Wait until what can be acknowledged already is: another sink will go on with the rest.
+
+        :raises SinkError: when it is not acknowledged.
+        """
+        await self.finish()
+
     @abstractmethod
     async def roll_back(self) -> int:
         """Forget what was accepted and not acknowledged; return how many records are acknowledged.

@@ -211,6 +211,13 @@ class ObjectSink(Sink):
         if self._may_have_strays:
             await self._delete_strays()
 
+    async def suspend(self) -> None:
+        """Wait for objects that are on their way, and give up the open one: where it ends is not for time to say."""
+        while self._puts:
+            await asyncio.wait(self._puts)
+        self._raise_if_failed()
+        await self.roll_back()
+
     async def roll_back(self) -> int:
         """Give up the open object and what is still on its way; go on with the first part that has not arrived."""
         self._may_have_uploads = self._may_have_uploads or self._uses_parts

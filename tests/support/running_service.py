@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from data_emulator.stack import sessions
 from data_emulator.stack.ports import PortReservation
@@ -101,6 +102,11 @@ class RunningService:
     def pids(self) -> list[int]:
         """Return the processes of all its starts that still run: the service and its workers."""
         return [pid for child in self._children for pid in sessions.members(child.record.session)]
+
+    def worker_pids(self) -> list[int]:
+        """Return its worker processes."""
+        children = psutil.Process(self._children[-1].process.pid).children()
+        return [each.pid for each in children if "spawn_main" in " ".join(each.cmdline())]
 
     def output(self) -> str:
         """Return all that it has written to standard output and standard error."""

@@ -45,6 +45,14 @@ _emulations = sa.Table(
     sa.Column("elapsed_s", sa.Double, nullable=False, default=0.0, comment="how long it has been emulating"),
     sa.Column("records", sa.BigInteger, nullable=False, default=0),
     sa.Column("bytes", sa.BigInteger, nullable=False, default=0),
+    sa.Column(
+        "owed_records",
+        sa.BigInteger,
+        nullable=False,
+        default=0,
+        server_default="0",
+        comment="the most that its sink has ever accepted: what is lost of them is made again",
+    ),
 )
 _objects = sa.Table(
     "objects",
@@ -79,7 +87,12 @@ _transactions = sa.Table(
 _REPORT = (
     _emulations.update()
     .where(_emulations.c.id == sa.bindparam("emulation_id"), _emulations.c.ended_at.is_(None))
-    .values(elapsed_s=sa.bindparam("elapsed"), records=sa.bindparam("accepted"), bytes=sa.bindparam("size"))
+    .values(
+        elapsed_s=sa.bindparam("elapsed"),
+        records=sa.bindparam("accepted"),
+        bytes=sa.bindparam("size"),
+        owed_records=sa.bindparam("owed"),
+    )
 )
 
 
@@ -92,6 +105,7 @@ def _report_row(report: Report) -> dict[str, Any]:
         "elapsed": report.elapsed_s,
         "accepted": report.records,
         "size": report.bytes,
+        "owed": report.owed_records,
     }
 
 
@@ -174,7 +188,8 @@ def _forget_prepared(transactional_id: str) -> sa.Update:
 class Emulation:
     """An emulation as stored. Times are Unix seconds; `schema_id` is of the schema registry, for Avro in Kafka.
 
-    With `cancel_requested` and before its end, `error` is the one that it will end with.
+    With `cancel_requested` and before its end, `error` is the one that it will end with. `owed_records`: as in
+    `Checkpoint`.
     """
 
     id: str
@@ -194,6 +209,7 @@ class Emulation:
     records: int
     bytes: int
     schema_id: int | None = None
+    owed_records: int = 0
 
 
 class Store:
@@ -213,8 +229,16 @@ class Store:
             sa.event.listen(self._engine, "connect", _configure_sqlite)
         try:
             _metadata.create_all(self._engine)
+            self._add_owed_records()
         except DBAPIError as error:
             raise ConfigurationError(f"DATA_EMULATOR_DATABASE_URL: {error.orig}") from None
+
+    def _add_owed_records(self) -> None:
+        """Add the column `owed_records` to a database that was made before there was one."""
+        with self._engine.begin() as connection:
+            if "owed_records" not in {each["name"] for each in sa.inspect(connection).get_columns("emulations")}:
+                connection.execute(sa.text("ALTER TABLE emulations ADD COLUMN owed_records BIGINT DEFAULT 0 NOT NULL"))
+                connection.execute(_emulations.update().values(owed_records=_emulations.c.records))
 
     def close(self) -> None:
         """Close all connections."""
@@ -433,6 +457,7 @@ class Store:
             bytes=int(size) + sum(each.bytes for each in partitions),
             objects=objects,
             partitions=partitions,
+            owed_records=emulation.owed_records,
             is_resumed=True,
         )
 
@@ -496,4 +521,5 @@ def _emulation(row: Row[Any]) -> Emulation:
         records=row.records,
         bytes=row.bytes,
         schema_id=row.schema_id,
+        owed_records=row.owed_records,
     )

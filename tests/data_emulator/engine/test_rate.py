@@ -3,56 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import selectors
-from collections.abc import Coroutine, Iterator
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 
-from data_emulator.engine import run as run_module
-from data_emulator.engine import stopwatch
 from data_emulator.engine.run import Outcome, Run
 from data_emulator.engine.source import RecordSource
 from data_emulator.model import Records, State
 from tests.support.engine_fakes import FakeSink, plan
+from tests.support.virtual_time import Clock, run_virtually
 
 WINDOW_S = 10.0
-
-
-class Clock(selectors.DefaultSelector):
-    """An event loop's selector for which time passes only when there is nothing to do, and then at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now_s = 0.0
-
-    def select(self, timeout: float | None = None) -> Any:
-        ready = super().select(0)
-        if not ready and timeout:
-            self.now_s += timeout
-        return ready
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    virtual = Clock()
-    for module in (run_module, stopwatch):
-        monkeypatch.setattr(
-            module, "time", SimpleNamespace(monotonic=lambda: virtual.now_s, time=lambda: virtual.now_s)
-        )
-    yield virtual
-    virtual.close()
-
-
-def run_virtually(clock: Clock, work: Coroutine[Any, Any, Outcome | None]) -> Outcome | None:
-    loop = asyncio.SelectorEventLoop(clock)
-    loop.time = lambda: clock.now_s  # type: ignore[method-assign]
-    try:
-        return loop.run_until_complete(work)
-    finally:
-        loop.close()
 
 
 class Timing(FakeSink):

@@ -73,6 +73,33 @@ def test_everything_survives_reopening(store: Store, path: Path) -> None:
     assert again.manifest(new.id) == (in_s3.objects, in_s3.partitions)
 
 
+def test_what_an_emulation_owes_outlives_an_outage_and_the_process(store: Store, path: Path) -> None:
+    new = emulation()
+    store.add([(new, None)])
+    store.record([report(new.id, 30, Written(objects=[an_object(1)]), owed_records=30)])
+    store.record([report(new.id, 10, owed_records=30)])  # what is not acknowledged does not count during an outage
+    store.close()
+    again = Store(f"sqlite:///{path}")
+    kept = again.get(new.id)
+    assert kept is not None
+    assert (kept.records, kept.owed_records) == (10, 30)
+    assert again.checkpoint(kept) == Checkpoint(
+        elapsed_s=2.5, records=10, bytes=100, objects=1, owed_records=30, is_resumed=True
+    )
+
+
+def test_a_database_made_before_anything_was_owed_opens(store: Store, path: Path) -> None:
+    new = emulation()
+    store.add([(new, None)])
+    store.record([report(new.id, 30)])
+    store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("ALTER TABLE emulations DROP COLUMN owed_records")
+    kept = Store(f"sqlite:///{path}").get(new.id)
+    assert kept is not None
+    assert kept.owed_records == 30
+
+
 def test_a_key_is_taken_once(store: Store) -> None:
     first = added(store, "key")
     with pytest.raises(IntegrityError):
