@@ -59,6 +59,7 @@ class Report:
     :param outcome: `None` while it runs.
     :param outage: what it waits for, if it does.
     :param owed_records: the most records that it has ever accepted: if some are lost, they are made again.
+    :param is_late: it has ended before; only now is it known what is final of its last records.
     """
 
     emulation_id: str
@@ -69,11 +70,12 @@ class Report:
     outcome: Outcome | None
     outage: Outage | None = None
     owed_records: int = 0
+    is_late: bool = False
 
 
 @dataclass(frozen=True)
 class Reports:
-    """From a worker: the progress of its emulations.
+    """From a worker, twice a second: the progress of its emulations.
 
     :param settled: what became of the transaction that was prepared last is known, and in these reports.
     """

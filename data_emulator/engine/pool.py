@@ -24,6 +24,10 @@ from data_emulator.sinks.kafka.writer import Transaction
 
 _SHUTDOWN_GRACE_S: Final = 10.0
 _ID_LENGTH: Final = 36
+_WATCH_S: Final = 1.0
+SILENT_S: Final = 60.0
+"""A worker that has said nothing for so long is killed. It reports twice a second, but not while it makes a block of
+records: a domain has this long for one."""
 
 log = structlog.get_logger(__name__)
 
@@ -43,8 +47,8 @@ class Listener(Protocol):
     def on_reports(self, transactional_id: str, reports: list[Report], settled: bool) -> None:
         """Handle progress reports."""
 
-    def on_lost(self, transactional_id: str, emulation_ids: set[str], suspect: str) -> None:
-        """Handle the death of a worker and its emulations; it happened in the turn of `suspect`."""
+    def on_lost(self, transactional_id: str, emulation_ids: set[str], suspect: str, hung: bool) -> None:
+        """Handle the loss of a worker and its emulations: in the turn of `suspect` it died, or hung and was killed."""
 
 
 class _Worker:
@@ -57,6 +61,9 @@ class _Worker:
         self.at_work = at_work
         self.emulation_ids: set[str] = set()
         self.orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
+        self.silent_s: float | None = None
+        """For how long it has been waited for a message; `None` before the first, and while one is handled."""
+        self.hung = False
 
 
 class WorkerPool:
@@ -69,13 +76,14 @@ class WorkerPool:
         self._lock = threading.Lock()
         self._workers: list[_Worker] = []
         self._readers: list[threading.Thread] = []
-        self._closing = False
+        self._closing = threading.Event()
 
     def start(self) -> None:
         """Start the worker processes."""
         with self._lock:
             for _ in range(self._settings.workers):
                 self._spawn()
+        threading.Thread(target=self._watch, name="worker-watch", daemon=True).start()
 
     def run(self, plan: Plan) -> None:
         """Assign an emulation to the least loaded worker."""
@@ -94,7 +102,7 @@ class WorkerPool:
     def shutdown(self) -> None:
         """End the processes and wait for them. Their emulations can be resumed."""
         with self._lock:
-            self._closing = True
+            self._closing.set()
             workers, readers = list(self._workers), list(self._readers)
             for each in workers:
                 each.orders.put(Shutdown())
@@ -139,24 +147,39 @@ class WorkerPool:
                 said = of.pipe.recv()
             except (EOFError, OSError):
                 break
+            of.silent_s = None
             try:
                 self._hear(of, said)
             except Exception:
                 # What a worker has done can no longer be stored. To go on would lose it; a new process settles it.
                 log.exception("cannot store what a worker reports; the service ends")
                 os._exit(1)
+            of.silent_s = 0.0
         of.orders.put(None)
         of.process.join()
         with self._lock:
             self._workers.remove(of)
             self._readers.remove(threading.current_thread())
             lost = set(of.emulation_ids)
-            closing = self._closing
+            closing = self._closing.is_set()
             if not closing:
                 log.error("worker died", exit_code=of.process.exitcode, emulations=len(lost))
                 self._spawn()
         if not closing:
-            self._listener.on_lost(of.transactional_id, lost, of.at_work.value.decode())
+            self._listener.on_lost(of.transactional_id, lost, of.at_work.value.decode(), of.hung)
+
+    def _watch(self) -> None:
+        """Kill workers that hang. Time in which this process does not run itself is not counted."""
+        while not self._closing.wait(_WATCH_S):
+            with self._lock:
+                for each in self._workers:
+                    if each.silent_s is None:
+                        continue
+                    each.silent_s += _WATCH_S
+                    if each.silent_s > SILENT_S and not each.hung:
+                        log.error("worker hangs", silent_s=each.silent_s, emulations=len(each.emulation_ids))
+                        each.hung = True
+                        each.process.kill()
 
     def _hear(self, of: _Worker, said: Opened | Prepared | Reports) -> None:
         match said:
@@ -165,6 +188,8 @@ class WorkerPool:
             case Prepared(transaction):
                 self._listener.on_prepared(of.transactional_id, transaction)
                 of.orders.put(Proceed())
+            case Reports([], False):
+                pass  # it is alive
             case Reports(reports, settled):
                 with self._lock:
                     of.emulation_ids -= {report.emulation_id for report in reports if report.outcome}

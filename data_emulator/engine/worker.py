@@ -8,6 +8,7 @@ import os
 import signal
 import traceback
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from multiprocessing.connection import Connection
@@ -59,7 +60,9 @@ class Worker:
         self._settings = settings
         self._transactional_id = transactional_id if settings.kafka_delivery == "exactly-once" else None
         self._runs: dict[str, Run] = {}
-        self._ended: list[Report] = []
+        self._ended: list[tuple[str, Run | None, Outcome | None]] = []
+        self._in_doubt: dict[str, Run] = {}
+        """Those that have ended while their sink could not tell what is final."""
         self._to_report = asyncio.Event()
         self._proceed = asyncio.Event()
         self._shutdown = False
@@ -73,6 +76,7 @@ class Worker:
         """Take orders and send reports until told to shut down and all emulations have ended."""
         warm_up(self._settings)
         gc.freeze()  # a full collection would hold every emulation up, and find nothing in what is there by now
+        self._send_reports()  # from here on, silence means that we hang
         asyncio.get_running_loop().add_reader(self._pipe.fileno(), self._take_orders)
         while not (self._shutdown and not self._tasks):
             with suppress(TimeoutError):
@@ -117,7 +121,7 @@ class Worker:
             sink = self._sink(plan, source)
             run = Run(plan, source, sink, self._settings.sink_outage_s, partial(self._note_turn, plan.emulation_id))
         except Exception as error:
-            self._ended.append(_report(plan.emulation_id, None, _defect(error)))
+            self._ended.append((plan.emulation_id, None, _defect(error)))
             self._to_report.set()
             return
         self._runs[plan.emulation_id] = run
@@ -136,7 +140,7 @@ class Worker:
         except Exception as error:
             outcome = _defect(error)
         del self._runs[run.plan.emulation_id]
-        self._ended.append(_report(run.plan.emulation_id, run, outcome))
+        self._ended.append((run.plan.emulation_id, run, outcome))
 
     def _sink(self, plan: Plan, source: RecordSource) -> Sink:
         destination = all_domains()[plan.domain].destination
@@ -181,11 +185,14 @@ class Worker:
 
     def _send_reports(self) -> None:
         """Report the progress of all emulations in one message, so that the service stores it in one transaction."""
-        ended, self._ended = self._ended, []
         running = [_report(emulation_id, run, None) for emulation_id, run in self._runs.items()]
+        decided = [emulation_id for emulation_id, run in self._in_doubt.items() if not run.sink.is_in_doubt]
+        late = [replace(_report(each, self._in_doubt.pop(each), None), is_late=True) for each in decided]
+        ended = [_report(emulation_id, run, outcome) for emulation_id, run, outcome in self._ended]
+        self._in_doubt |= {key: run for key, run, _ in self._ended if run is not None and run.sink.is_in_doubt}
+        self._ended = []
         settled, self._settled = self._settled, False
-        if running or ended or settled:
-            self._pipe.send(Reports(running + ended, settled))
+        self._pipe.send(Reports(running + ended + late, settled))  # also if there is nothing: it shows that we live
 
 
 def _die_if_failed(task: asyncio.Task[None]) -> None:

@@ -34,6 +34,8 @@ from data_emulator.sinks.parts import part_bytes_for
 _MAX_DEATHS: Final = 5
 """An emulation in whose turn workers die that often, without getting on in between, is given up: it is what kills them.
 """
+_MAX_HANGS: Final = 2
+"""The same where a worker hung, and was killed for it: that takes long, and leaves less doubt whose records do it."""
 _GETS_ON_S: Final = 1.0
 """Getting on is a record more, or this much more time: some write their one object at the end."""
 _SETTLE_PAUSE_S: Final = 1.0
@@ -168,7 +170,7 @@ class Dispatcher:
     def on_reports(self, transactional_id: str, reports: list[Report], settled: bool) -> None:
         """Store progress reports, and start queued emulations where others have ended."""
         self._store.record(reports, transactional_id if settled else None)
-        for report in reports:
+        for report in (each for each in reports if not each.is_late):
             self.outages.note(report.emulation_id, report.outage)
             self._log_if_behind(report)
             if report.outcome:
@@ -191,10 +193,10 @@ class Dispatcher:
                 reason=report.outage.reason if report.outage else report.outcome and report.outcome.error,
             )
 
-    def on_lost(self, transactional_id: str, emulation_ids: set[str], suspect: str) -> None:
+    def on_lost(self, transactional_id: str, emulation_ids: set[str], suspect: str, hung: bool) -> None:
         """Reassign what a dead worker was running."""
         left = [each for each in self._store.transactional_ids() if each == transactional_id]
-        self._go_on(left, sorted(emulation_ids), suspect)
+        self._go_on(left, sorted(emulation_ids), suspect, hung)
 
     def _start_queued(self) -> None:
         """Start queued emulations while there is room. Call it with the lock held."""
@@ -257,8 +259,11 @@ class Dispatcher:
                 f"max_records {emulation.request.max_records}); take sync_type 'chunked', or less of it"
             )
 
-    def _go_on(self, transactional_ids: list[str], emulation_ids: list[str], suspect: str | None = None) -> None:
+    def _go_on(
+        self, transactional_ids: list[str], emulation_ids: list[str], suspect: str | None = None, hung: bool = False
+    ) -> None:
         """Find out what dead workers have committed, and reassign their emulations."""
+        blame = {suspect: "hung" if hung else "died"}
         prepared = {each: self._store.prepared(each) for each in transactional_ids}
         undecided = {each for transaction in prepared.values() if transaction for each in transaction.partitions}
         with self._lock:
@@ -266,7 +271,7 @@ class Dispatcher:
         # What is known of these does not depend on the broker, so they need not wait until it is back.
         for emulation_id in emulation_ids:
             if emulation_id not in undecided:
-                self._go_on_with(emulation_id, emulation_id == suspect)
+                self._go_on_with(emulation_id, blame.get(emulation_id))
         gives_up_at = time.time() + self._settings.sink_outage_s
         late = [each for each in transactional_ids if not self._settle(each, prepared[each], gives_up_at)]
         unsettled = {each for key in late if (transaction := prepared[key]) for each in transaction.partitions}
@@ -278,21 +283,25 @@ class Dispatcher:
                 outage = self.outages.of(emulation_id)
                 self._end(emulation_id, State.FAILED, f"{error}: {outage.given_up(time.time())}" if outage else error)
             elif emulation_id in undecided:
-                self._go_on_with(emulation_id, emulation_id == suspect)
+                self._go_on_with(emulation_id, blame.get(emulation_id))
         # They have failed meanwhile, but what the broker holds of them must still get into their manifests.
         for transactional_id in late:
             self._settle(transactional_id, prepared[transactional_id], math.inf)
 
-    def _go_on_with(self, emulation_id: str, is_suspect: bool) -> None:
-        """Resume an emulation from its checkpoint, or end it if it should end."""
+    def _go_on_with(self, emulation_id: str, blame: str | None) -> None:
+        """Resume an emulation from its checkpoint, or end it if it should end.
+
+        :param blame: what its worker did in its turn: `died` or `hung`; `None` if it was another's.
+        """
         with self._lock:  # so that a cancellation comes either before the look, or once the worker has it
             emulation = self._store.get(emulation_id)
             if self._closing.is_set():
                 return
-            error = f"its worker process died {_MAX_DEATHS} times in a row"
+            state, error = State.FAILED, None
             if emulation is not None and not emulation.state.is_terminal:
                 checkpoint = self._store.checkpoint(emulation)
-                if not (is_suspect and self._has_died_too_often(emulation_id, checkpoint)):
+                times = self._count_death(emulation_id, checkpoint) if blame else 0
+                if times < (_MAX_HANGS if blame == "hung" else _MAX_DEATHS):
                     log.info(
                         "emulation goes on",
                         emulation_id=emulation_id,
@@ -303,7 +312,10 @@ class Dispatcher:
                     if emulation.cancel_requested:  # by a worker too: the dead one may have left objects behind
                         self._pool.stop(emulation_id, Outcome(State.CANCELLED, emulation.error))
                     return
-        self._end(emulation_id, State.FAILED, error)
+                error = f"its worker process {blame} {times} times in a row"
+                if emulation.cancel_requested:
+                    state, error = State.CANCELLED, emulation.error
+        self._end(emulation_id, state, error)
 
     def _settle(self, transactional_id: str, prepared: Transaction | None, gives_up_at: float) -> bool:
         """Find out whether a dead worker's last transaction was committed, waiting for the broker if necessary.
@@ -339,12 +351,13 @@ class Dispatcher:
             since = known.since if known else gives_up_at - self._settings.sink_outage_s
             self.outages.note(each, Outage(reason, since, gives_up_at))
 
-    def _has_died_too_often(self, emulation_id: str, at: Checkpoint) -> bool:
+    def _count_death(self, emulation_id: str, at: Checkpoint) -> int:
+        """Return how many workers the emulation has cost in a row, without getting on in between."""
         deaths, before = self._deaths.get(emulation_id, (0, at))
         gets_on = at.records > before.records or at.elapsed_s - before.elapsed_s > _GETS_ON_S
         deaths = 1 if gets_on else deaths + 1
         self._deaths[emulation_id] = (deaths, at)
-        return deaths >= _MAX_DEATHS
+        return deaths
 
     def _end(self, emulation_id: str, state: State, error: str | None) -> None:
         self._store.end([emulation_id], state, error)

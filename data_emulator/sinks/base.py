@@ -19,6 +19,11 @@ class Sink(ABC):
     def acknowledged_bytes(self) -> int:
         """Bytes that the target has acknowledged, final or not: when they grow after a failure, it is back."""
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the target has yet to tell what is final. Once it has, `take_written` tells, even after the end."""
+        return False
+
     @abstractmethod
     async def write(self, records: Records) -> None:
         """Accept records; wait while too many of them are unacknowledged.

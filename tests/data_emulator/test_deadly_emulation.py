@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from data_emulator.engine import worker
+from data_emulator.engine import pool, worker
 from data_emulator.model import State
 from data_emulator.service.emulations import Emulations
 from data_emulator.settings import Settings
@@ -44,6 +44,23 @@ def test_it_is_given_up_and_the_others_are_not(service: Emulations, s3_store: Se
         there = readback.objects(s3_store, "transactions", each + "/")
         assert sum(content.count(b"\n") for content in there.values()) == emulation.records
         assert emulation.records == emulation.request.max_records
+
+
+def test_one_that_never_yields_is_given_up_and_the_others_are_not(
+    service: Emulations, s3_store: SeaweedFS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "SILENT_S", 4.0)
+    other = start(service, rate=200, max_records=1000)
+    wait_until(lambda: service.get(other).records > 0, "records are written")
+    endless, cancelled = (start(service, seed=deadly_worker.ENDLESS_SEED, rate=200) for _ in range(2))
+    service.cancel(cancelled)
+    assert ended(service, cancelled).state is State.CANCELLED
+    failed = ended(service, endless)
+    assert (failed.state, failed.error) == (State.FAILED, "its worker process hung 2 times in a row")
+    emulation = ended(service, other)
+    assert (emulation.state, emulation.records) == (State.COMPLETED, 1000)
+    there = readback.objects(s3_store, "transactions", other + "/")
+    assert sum(content.count(b"\n") for content in there.values()) == 1000
 
 
 @pytest.mark.parametrize("sync_type", ["single", "grouped"])

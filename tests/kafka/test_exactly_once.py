@@ -19,7 +19,7 @@ from data_emulator.settings import Settings
 from data_emulator.sinks.kafka.writer import Transaction
 from tests.support import dying_worker
 from tests.support.apache_kafka import ApacheKafka
-from tests.support.in_process import PATIENCE_S, ended, start, wait_until
+from tests.support.in_process import PATIENCE_S, ended, start, wait_until, worker_pids
 from tests.support.reading import as_in_manifest, ends, messages, of_emulation, own_ids
 
 pytestmark = pytest.mark.kafka
@@ -263,6 +263,36 @@ def test_what_cannot_be_found_out_in_time_is_found_out_later(
     wait_until(lambda: all(store.prepared(each) is None for each in store.transactional_ids()), "it is found out")
     assert assert_manifest_is_true(service, topic, emulation_id) > 0
     assert service.get(emulation_id).state is State(ends)
+
+
+@pytest.mark.parametrize("ends", ["cancelled", "failed"])
+def test_a_broker_that_goes_away_right_before_a_commit_holds_no_emulation_up(
+    serve: Serve, apache_kafka: ApacheKafka, topic: Topic, dies: Callable[..., Path], ends: str
+) -> None:
+    died = dies("before, alone", apache_kafka)
+    sink_outage_s = 3.0 if ends == "failed" else 10 * PATIENCE_S
+    service = serve(commit_interval_s=0.1, sink_timeout_s=2.0, sink_outage_s=sink_outage_s)
+    emulation_id = started(service, timeout=3600)
+    wait_until(died.exists, "the broker has died")
+    apache_kafka.kill()
+    pids = worker_pids(service)
+    try:
+        if ends == "cancelled":
+            wait_until(lambda: service.outage_of(emulation_id) is not None, "the outage is noticed")
+            service.cancel(emulation_id)
+        status = ended(service, emulation_id)
+        assert status.state is State(ends)
+        assert ("(set by DATA_EMULATOR_SINK_OUTAGE_S)" in str(status.error)) == (ends == "failed")
+        assert_counts_as_the_manifest_says(service, emulation_id)
+    finally:
+        apache_kafka.start()
+    store = service.store
+    wait_until(lambda: all(store.prepared(each) is None for each in store.transactional_ids()), "it is found out")
+    assert assert_manifest_is_true(service, topic, emulation_id) > 0
+    assert service.get(emulation_id).state is State(ends)
+    assert worker_pids(service) == pids
+    again = started(service, timeout=1)
+    assert ended(service, again).state is State.COMPLETED
 
 
 def assert_counts_as_the_manifest_says(service: Emulations, emulation_id: str) -> None:

@@ -1,4 +1,4 @@
-"""A worker process that is killed by the records of one emulation, as by a defect in a library."""
+"""A worker process that is killed by the records of one emulation, or hangs in them, as by a defect in a library."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from data_emulator.model import Records
 from data_emulator.settings import Settings
 
 DEADLY_SEED = 666
+ENDLESS_SEED = 667
 
 
 def main(pipe: Connection, settings: Settings, transactional_id: str, at_work: Any) -> None:
@@ -22,6 +23,8 @@ def main(pipe: Connection, settings: Settings, transactional_id: str, at_work: A
     def take(self: RecordSource, at_most: int) -> Records:
         if self._plan.seed == DEADLY_SEED:
             os.kill(os.getpid(), signal.SIGKILL)
+        while self._plan.seed == ENDLESS_SEED:
+            pass
         return original(self, at_most)
 
     RecordSource.take = take  # type: ignore[method-assign]

@@ -14,7 +14,8 @@ from data_emulator.settings import Settings
 from data_emulator.sinks.kafka.writer import KafkaWriter
 
 MOMENT = "TEST_WORKER_DIES"
-"""The environment variable with the moment: `before`, `during` or `after` the commit of what is stored as prepared."""
+"""The environment variable with the moment: `before`, `during` or `after` the commit of what is stored as prepared;
+`before, alone`: only the broker dies then."""
 DIED = "TEST_WORKER_DIED"
 """The variable with the path of a file that is there once one has died: the next ones do not."""
 BROKER = "TEST_WORKER_TAKES_WITH_IT"
@@ -29,7 +30,7 @@ def main(pipe: Connection, settings: Settings, transactional_id: str, at_work: A
     original = KafkaWriter._call
 
     async def call(self: KafkaWriter, name: str) -> None:
-        nonlocal commits
+        nonlocal commits, dies
         commits += name == "commit_transaction"
         if not dies or commits < 2:  # one has passed: where all is slow, there may not be many more
             await original(self, name)
@@ -43,12 +44,20 @@ def main(pipe: Connection, settings: Settings, transactional_id: str, at_work: A
                 asyncio.get_running_loop().call_later(0.002, die)
                 await original(self, name)
                 await asyncio.Event().wait()
+        if os.environ[MOMENT] == "before, alone":
+            dies = False
+            end_broker()
+            await original(self, name)
+            return
         die()
 
-    def die() -> None:
+    def end_broker() -> None:
         if broker := os.environ.get(BROKER):
             os.kill(int(broker), signal.SIGKILL)
         marker.touch()
+
+    def die() -> None:
+        end_broker()
         os.kill(os.getpid(), signal.SIGKILL)
 
     KafkaWriter._call = call  # type: ignore[method-assign]

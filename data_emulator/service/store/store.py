@@ -399,6 +399,8 @@ class Store:
                 connection.execute(
                     _FAIL_IF_SHORT, [{"of": each.emulation_id, "accepted": each.records} for each, _ in ended]
                 )
+            if late := [{"of": report.emulation_id} for report in reports if report.is_late]:
+                connection.execute(_CORRECT_TOTALS, late)
             if settled is not None:
                 connection.execute(_forget_prepared(settled))
 

@@ -51,6 +51,11 @@ class KafkaSink(Sink):
         """Bytes that are final."""
         return sum(each.bytes for each in self._final.values())
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the broker has yet to tell what is final."""
+        return not self._settled.is_set()
+
     async def write(self, records: Records) -> None:
         """Hand records to the producer, those of a partition in order."""
         count = await self._writer.partition_count(self.topic)

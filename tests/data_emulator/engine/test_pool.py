@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from data_emulator.engine import pool
 from data_emulator.engine.messages import Report
 from data_emulator.engine.plan import Plan
 from data_emulator.engine.pool import WorkerPool
@@ -28,6 +29,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.reports: dict[str, Report] = {}
         self.lost: set[str] = set()
+        self.hung = False
         self._lock = threading.Lock()
         self.pool = WorkerPool(settings, self)
 
@@ -43,9 +45,10 @@ class Service:
         with self._lock:
             self.reports |= {report.emulation_id: report for report in reports}
 
-    def on_lost(self, transactional_id: str, emulation_ids: set[str], suspect: str) -> None:
+    def on_lost(self, transactional_id: str, emulation_ids: set[str], suspect: str, hung: bool) -> None:
         with self._lock:
             self.lost |= emulation_ids
+            self.hung = hung
 
     def pids(self) -> set[int]:
         return {each.process.pid for each in self.pool._workers if each.process.is_alive() and each.process.pid}
@@ -91,6 +94,7 @@ def test_emulations_are_spread_and_a_killed_worker_is_replaced(service: Service)
     os.kill(killed, signal.SIGKILL)
     wait_until(lambda: len(service.lost) > 0, "the loss is noticed")
     assert service.lost == by_worker[killed]
+    assert not service.hung
 
     wait_until(lambda: len(service.pids()) == 2, "a new worker has started")
     assert killed not in service.pids()
@@ -136,3 +140,24 @@ def test_who_starts_an_emulation_does_not_wait_for_a_worker_that_reads_no_orders
         os.kill(pid, signal.SIGCONT)
     assert not starter.is_alive()
     wait_until(lambda: service.ended(*plans), "every one of them has ended")
+
+
+def test_a_worker_that_hangs_is_killed_and_replaced(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "SILENT_S", 3.0)
+    hangs, works = plan(duration_s=LONG_S, rate=50.0), plan(duration_s=LONG_S, rate=50.0)
+    for each in (hangs, works):
+        service.pool.run(each)
+    wait_until(lambda: service.runs(hangs, works), "both run")
+    pid = service.pid_of(hangs)
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: service.lost == {hangs.emulation_id}, "the hang is noticed")
+    assert service.hung
+    wait_until(lambda: len(service.pids() - {pid}) == 2, "a new worker has started")
+
+
+def test_idle_workers_are_left_alone(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "SILENT_S", 3.0)
+    wait_until(lambda: all(each.silent_s is not None for each in service.pool._workers), "all are there")
+    before = service.pids()
+    time.sleep(6)
+    assert service.pids() == before
