@@ -162,8 +162,10 @@ def _combined(run: list[str | Choice]) -> Any:
         key = tuple(part if isinstance(part, str) else part.texts.key for part in run)
     texts = _keep(key, [choice.texts for choice in choices], lambda: _all_combinations(run))
     index = choices[0].index
-    for choice in choices[1:]:
-        index = index * len(choice.texts.array) + choice.index
+    if len(choices) > 1:  # then as wide as the numbers of all combinations need
+        index, *others = (choice.index.astype(np.int32, copy=False) for choice in choices)
+        for choice, other in zip(choices[1:], others, strict=True):
+            index = index * len(choice.texts.array) + other
     return texts.take(pa.array(index))
 
 

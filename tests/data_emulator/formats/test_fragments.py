@@ -101,6 +101,16 @@ def test_what_is_kept_is_bounded() -> None:
     assert len(fragments._kept) <= fragments._KEPT
 
 
+@pytest.mark.parametrize(("kind", "size"), [("int8", 100), ("uint8", 200), ("int16", 2000), ("uint64", 20)])
+def test_narrow_indices_number_all_combinations(kind: str, size: int) -> None:
+    wide = pa.DictionaryArray.from_arrays(pa.array(range(size), kind), pa.array([f"v{each}" for each in range(size)]))
+    narrow = pa.DictionaryArray.from_arrays(pa.array([2] * size, kind), pa.array(["x", "y", "z"]))
+    yes = pa.array([True] * size)
+    batch = pa.RecordBatch.from_arrays([yes, wide, narrow], names=["yes", "wide", "narrow"])
+    rows = [json.loads(line) for line in jsonl.encode(batch, "").to_pylist()]
+    assert rows == [{"yes": True, "wide": f"v{each}", "narrow": "z"} for each in range(size)]
+
+
 def test_nulls_in_choices_and_in_their_values_are_null() -> None:
     column = pa.DictionaryArray.from_arrays(pa.array([0, None, 1, 2], pa.int8()), pa.array(["a", None, "c"]))
     assert encoded(column) == ["a", None, None, "c"]
