@@ -17,6 +17,7 @@ from data_emulator.settings import Settings
 from data_emulator.wire import EmulationRequest, Manifest
 
 _POLL_INTERVAL_S: Final = 0.1
+_TIDY_S: Final = 5.0
 
 
 class LocalEmulation:
@@ -75,4 +76,4 @@ def emulating(request: EmulationRequest, settings: Settings) -> Iterator[LocalEm
             emulation, _ = asyncio.run(service.start(request, None))
             yield LocalEmulation(service, emulation.id)
         finally:
-            service.close()
+            service.close(tidy_s=_TIDY_S)

@@ -59,6 +59,7 @@ class Report:
     :param outcome: `None` while it runs.
     :param outage: what it waits for, if it does.
     :param owed_records: the most records that it has ever accepted: if some are lost, they are made again.
+    :param may_have_strays: at its end, whether more may lie in the sink than was acknowledged.
     :param is_late: it has ended before; only now is it known what is final of its last records.
     """
 
@@ -70,6 +71,7 @@ class Report:
     outcome: Outcome | None
     outage: Outage | None = None
     owed_records: int = 0
+    may_have_strays: bool = False
     is_late: bool = False
 
 

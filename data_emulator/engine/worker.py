@@ -215,9 +215,9 @@ def _defect(error: Exception) -> Outcome:
 
 def _report(emulation_id: str, run: Run | None, outcome: Outcome | None) -> Report:
     if run is None:
-        return Report(emulation_id, 0.0, 0, 0, Written(), outcome)
+        return Report(emulation_id, 0.0, 0, 0, Written(), outcome, may_have_strays=True)  # of the worker before it
     outage = None if outcome else run.outage
     records, size = run.acknowledged if outage else (run.sink.accepted_records, run.sink.accepted_bytes)
     elapsed_s = run.clock.elapsed_s if outcome else run.elapsed_s
-    written = run.sink.take_written()
-    return Report(emulation_id, elapsed_s, records, size, written, outcome, outage, run.owed_records)
+    written, may_have_strays = run.sink.take_written(), run.sink.may_have_strays
+    return Report(emulation_id, elapsed_s, records, size, written, outcome, outage, run.owed_records, may_have_strays)

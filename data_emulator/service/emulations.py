@@ -30,6 +30,7 @@ from data_emulator.service.attention import Attention
 from data_emulator.service.dispatcher import Dispatcher
 from data_emulator.service.format_rules import checked_avro_schema, checked_compression
 from data_emulator.service.store.store import Emulation, Store
+from data_emulator.service.tidying import Tidier
 from data_emulator.service.waiters import Waiters
 from data_emulator.settings import Settings
 from data_emulator.sinks.base import Target
@@ -84,6 +85,7 @@ class Emulations:
         self._waiters = Waiters()
         self._attention = Attention(self._abandon, clock)
         self._dispatcher = Dispatcher(settings, self.store, self._attention.expect, self._on_ended)
+        self._tidier = Tidier(settings, self.store)
         self._arrivals = Arrivals(self._dispatcher.add)
         self._asking = ThreadPoolExecutor(_ASKING_THREADS, thread_name_prefix="asking-sinks")
         self._probes: dict[tuple[str, str], _Probe] = {}
@@ -92,13 +94,20 @@ class Emulations:
         """Start the workers, and resume what an earlier process left running or queued."""
         self._dispatcher.open()
         self._attention.open()
+        self._tidier.open()
 
-    def close(self) -> None:
-        """Stop the workers. Running and queued emulations resume when the service starts again."""
+    def close(self, tidy_s: float = 0.0) -> None:
+        """Stop the workers. Running and queued emulations resume when the service starts again.
+
+        :param tidy_s: how long to delete what ended emulations have left behind; what is left then is for the next
+            start.
+        """
         self._asking.shutdown(wait=False, cancel_futures=True)
         self._attention.close()
         self._arrivals.close()
         self._dispatcher.close()
+        self._tidier.close()
+        self._tidier.tidy_up(tidy_s)
         self.store.close()
 
     async def start(self, request: EmulationRequest, idempotency_key: str | None) -> tuple[Emulation, bool]:

@@ -13,6 +13,8 @@ class Sink(ABC):
     accepted_records: int = 0
     """Records of the emulation that were handed to `write` and not rolled back, acknowledged or not."""
     accepted_bytes: int = 0
+    may_have_strays: bool = False
+    """Whether more may lie in the target, or come to lie there, than was acknowledged: something was interrupted."""
 
     @property
     @abstractmethod

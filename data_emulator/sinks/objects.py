@@ -116,7 +116,7 @@ class ObjectSink(Sink):
         self._next_written = self._next_part = checkpoint.objects
         self._written_records = self.accepted_records = checkpoint.records
         self._written_bytes = self.accepted_bytes = checkpoint.bytes
-        self._may_have_strays = bucket.is_local or checkpoint.is_resumed
+        self.may_have_strays = checkpoint.is_resumed
         self._uses_parts = False
         self._may_have_uploads = checkpoint.is_resumed and layout.max_records is None
         """Whether uploads in parts were begun and given up, by this sink or the one before it."""
@@ -208,7 +208,7 @@ class ObjectSink(Sink):
         while self._puts:
             await asyncio.wait(self._puts)
         self._raise_if_failed()
-        if self._may_have_strays:
+        if self.may_have_strays or self._bucket.is_local:
             await self._delete_strays()
 
     async def suspend(self) -> None:
@@ -231,7 +231,7 @@ class ObjectSink(Sink):
         self._next_part = self._next_written
         self.accepted_records = self._written_records
         self.accepted_bytes = self._written_bytes
-        self._may_have_strays = True
+        self.may_have_strays = True
         return self._written_records
 
     async def _delete_strays(self) -> None:
@@ -259,5 +259,6 @@ class ObjectSink(Sink):
         return written
 
     def _failed(self, upload: _Upload, error: Exception) -> SinkError:
+        self.may_have_strays = True
         message = f"{self._bucket.named(upload.key)}: {self._bucket.reason(error)}"
         return SinkError(message, permanent=self._bucket.is_permanent(error))

@@ -82,6 +82,14 @@ _transactions = sa.Table(
     sa.Column("offset", sa.BigInteger),
     sa.Column("partitions", sa.JSON, comment="by emulation, the rows of the table partitions once it is committed"),
 )
+_untidy = sa.Table(
+    "untidy",
+    _metadata,
+    sa.Column("emulation_id", sa.String(36), sa.ForeignKey("emulations.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("due_at", sa.Double, nullable=False, index=True, comment="when to look for what it has left behind"),
+    sa.Column("looks", sa.Integer, nullable=False, comment="how often everything was deleted that was found"),
+)
+"""Ended emulations of which more may lie in the store than the manifest lists."""
 
 
 _REPORT = (
@@ -165,6 +173,17 @@ _FAIL_IF_SHORT = (
 """Refuses to call an emulation completed whose manifest does not hold all that its sink accepted."""
 
 
+_SET_UNTIDY = _untidy.insert().from_select(
+    ["emulation_id", "due_at", "looks"],
+    sa.select(_emulations.c.id, _emulations.c.ended_at, sa.literal(0)).where(
+        _emulations.c.id == sa.bindparam("of"),
+        _emulations.c.ended_at == sa.bindparam("at"),
+        _emulations.c.started_at.is_not(None),
+    ),
+)
+"""Notes that an emulation which has just ended may have left more than is listed, unless it was never run."""
+
+
 _CORRECT_TOTALS = (
     _emulations.update()
     .where(_emulations.c.id == sa.bindparam("of"), _emulations.c.ended_at.is_not(None))
@@ -210,6 +229,21 @@ class Emulation:
     bytes: int
     schema_id: int | None = None
     owed_records: int = 0
+
+
+@dataclass(frozen=True)
+class Untidy:
+    """An ended emulation of which more may lie in its sink than its manifest lists.
+
+    :param last_key: of the last object that the manifest lists; `None`: it lists none.
+    :param looks: how often everything was deleted that was found.
+    """
+
+    emulation_id: str
+    sink: str
+    domain: str
+    last_key: str | None
+    looks: int
 
 
 class Store:
@@ -374,6 +408,8 @@ class Store:
         if rows:
             with self._write() as connection:
                 connection.execute(_END, rows)
+                for row in rows:
+                    connection.execute(_SET_UNTIDY, {"of": row["of"], "at": row["at"]})
 
     def record(self, reports: list[Report], settled: str | None = None) -> None:
         """Store what a worker reports, all of it or nothing.
@@ -399,10 +435,41 @@ class Store:
                 connection.execute(
                     _FAIL_IF_SHORT, [{"of": each.emulation_id, "accepted": each.records} for each, _ in ended]
                 )
+                for each, _ in ended:
+                    if each.may_have_strays:
+                        connection.execute(_SET_UNTIDY, {"of": each.emulation_id, "at": now})
             if late := [{"of": report.emulation_id} for report in reports if report.is_late]:
                 connection.execute(_CORRECT_TOTALS, late)
             if settled is not None:
                 connection.execute(_forget_prepared(settled))
+
+    def untidy(self, now: float, limit: int) -> list[Untidy]:
+        """Return ended emulations of which more may lie in a sink than is listed, and that are due to be looked at."""
+        last = sa.select(sa.func.max(_objects.c.key)).where(_objects.c.emulation_id == _untidy.c.emulation_id)
+        due = (
+            sa.select(_emulations.c.id, _emulations.c.request, _untidy.c.looks, last.scalar_subquery().label("last"))
+            .join_from(_untidy, _emulations, _emulations.c.id == _untidy.c.emulation_id)
+            .where(_untidy.c.due_at <= now)
+            .order_by(_untidy.c.due_at)
+            .limit(limit)
+        )
+        with self._engine.connect() as connection:
+            return [
+                Untidy(row.id, row.request["emulator_sync"], row.request["emulation_domain"], row.last, row.looks)
+                for row in connection.execute(due)
+            ]
+
+    def set_untidy(self, emulation_id: str, due_at: float, looks: int) -> None:
+        """Note when to look next at what an emulation has left behind."""
+        with self._write() as connection:
+            connection.execute(
+                _untidy.update().where(_untidy.c.emulation_id == emulation_id).values(due_at=due_at, looks=looks)
+            )
+
+    def set_tidy(self, emulation_id: str) -> None:
+        """Note that nothing lies in an emulation's sink but what its manifest lists."""
+        with self._write() as connection:
+            connection.execute(_untidy.delete().where(_untidy.c.emulation_id == emulation_id))
 
     def add_transactional_id(self, transactional_id: str) -> None:
         """Note that transactions may be open under this id."""
