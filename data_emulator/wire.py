@@ -138,6 +138,13 @@ class EmulationRequest(BaseModel):
             "runs. A long poll asks for as long as it is held. Absent or `null`: never.",
         ),
     ] = None
+    fail_if_short: Annotated[
+        bool,
+        Field(
+            description="Whether it fails, and is not `completed`, when its time is up before it has made all records "
+            "asked for: `max_records`, or the rate times the timeout. What it has made stays, and is in the manifest."
+        ),
+    ] = False
 
     @field_validator("end_time")
     @classmethod
@@ -166,6 +173,13 @@ class EmulationRequest(BaseModel):
                 "max_records: a backfill spreads a known number of records over its range; give max_records, or a rate",
             )
         return self
+
+    @property
+    def records_asked(self) -> int | None:
+        """How many records are asked for: `max_records`, or the rate times the timeout; `None`: as many as it can."""
+        if self.max_records is not None or self.rate is None:
+            return self.max_records
+        return int(self.rate * self.timeout)
 
     @property
     def backfill_us(self) -> tuple[int, int] | None:
@@ -206,11 +220,18 @@ class Waiting(BaseModel):
     until: Annotated[datetime, Field(description="When it is given up: the last try begins before.")]
 
 
+class Shortfall(BaseModel):
+    """That an emulation is `completed` with fewer records than were asked for, as its time was up."""
+
+    asked: Annotated[int, Field(description="`max_records`, or the rate times the timeout.")]
+    made: int
+
+
 class EmulationStatus(BaseModel):
     """Where an emulation is, and how far.
 
     `place` is where its data lies, ``s3://BUCKET/ID/``, ``kafka://TOPIC`` or ``file:///FOLDER/BUCKET/ID/``; `manifest`
-    is the path that tells exactly.
+    is the path that tells exactly. `shortfall` is null unless it is `completed` with fewer records than asked for.
     """
 
     id: str
@@ -221,6 +242,7 @@ class EmulationStatus(BaseModel):
     manifest: str
     error: str | None = None
     waiting: Waiting | None = None
+    shortfall: Shortfall | None = None
     progress: Progress
 
 

@@ -19,6 +19,7 @@ from data_emulator.wire import (
     ManifestPartition,
     ManifestTotals,
     Progress,
+    Shortfall,
     StatusDetail,
     Waiting,
 )
@@ -53,6 +54,7 @@ def status(emulation: Emulation, settings: Settings, outage: Outage | None = Non
         manifest=f"/emulator/{emulation.id}/manifest",
         error=emulation.error if emulation.state.is_terminal else None,
         waiting=outage and _waiting(outage),
+        shortfall=_shortfall(emulation),
         progress=_progress(emulation, is_waiting=outage is not None),
     )
 
@@ -60,6 +62,13 @@ def status(emulation: Emulation, settings: Settings, outage: Outage | None = Non
 def _waiting(outage: Outage) -> Waiting:
     since, until = (datetime.fromtimestamp(int(at), UTC) for at in (outage.since, outage.until))
     return Waiting.model_validate({"for": outage.reason, "since": since, "until": until})
+
+
+def _shortfall(emulation: Emulation) -> Shortfall | None:
+    asked = emulation.request.records_asked
+    if emulation.state is not State.COMPLETED or asked is None or emulation.records >= asked:
+        return None
+    return Shortfall(asked=asked, made=emulation.records)
 
 
 def _progress(emulation: Emulation, *, is_waiting: bool) -> Progress:

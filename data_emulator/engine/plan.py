@@ -28,6 +28,7 @@ class Plan:
     :param duration_s: how long to emulate.
     :param rate: records a second; `None`: as fast as it goes.
     :param max_records: end after so many; `None`: no such bound.
+    :param least_records: fail with fewer than so many; `None`: no such bound.
     :param world_seed: what the users are computed from.
     :param seed: what the records are computed from.
     :param started_us: the time of record 0, in microseconds since the Unix epoch.
@@ -57,6 +58,7 @@ class Plan:
     fraud_share: float = DEFAULT_FRAUD_SHARE
     backfill_us: tuple[int, int] | None = None
     part_bytes: int = PART_BYTES
+    least_records: int | None = None
 
     def records_due(self, elapsed_s: float) -> int | None:
         """Return how many records are due after this time; `None` if unlimited."""

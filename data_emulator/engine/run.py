@@ -102,7 +102,14 @@ class Run:
                     await self.sink.finish()
                 raise
             else:
-                return self._stop_as if self._stop.is_set() else Outcome(State.COMPLETED)
+                return self._stop_as if self._stop.is_set() else self._completed()
+
+    def _completed(self) -> Outcome:
+        made, least = self.sink.accepted_records, self.plan.least_records
+        if least is None or made >= least:
+            return Outcome(State.COMPLETED)
+        error = f"its time was up after {made:,} of the {least:,} records asked for, which is a failure (fail_if_short)"
+        return Outcome(State.FAILED, error)
 
     async def _unless_stopped(self, work: Coroutine[None, None, None]) -> None:
         """Do the work, but do not wait for it long after `stop`: a sink that hangs must not hold a cancellation up."""

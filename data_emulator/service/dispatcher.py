@@ -233,6 +233,7 @@ class Dispatcher:
             duration_s=request.timeout,
             rate=request.rate,
             max_records=request.max_records,
+            least_records=request.records_asked if request.fail_if_short else None,
             world_seed=emulation.world_seed,
             world_users=emulation.world_users,
             seed=emulation.seed,

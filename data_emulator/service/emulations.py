@@ -237,10 +237,12 @@ class Emulations:
         emulation_id = str(uuid.uuid4())
         seed = request.seed if request.seed is not None else uuid.UUID(emulation_id).int % 2**63
         rate = request.rate if "rate" in request.model_fields_set else self.settings.default_rate
+        request = request.model_copy(update={"emulation_domain": domain, "compression": compression, "rate": rate})
+        _check_attainable(request)
         return Emulation(
             id=emulation_id,
             body_digest=digest,
-            request=request.model_copy(update={"emulation_domain": domain, "compression": compression, "rate": rate}),
+            request=request,
             world_seed=self._world_seed(request),
             world_users=self.settings.world_users,
             fraud_share=self.settings.fraud_share,
@@ -287,6 +289,24 @@ class Emulations:
     def _ask(self, question: Callable[..., T], *arguments: object) -> asyncio.Future[T]:
         """Ask a sink in a thread of its own kind: one that hangs must not take those that answer other requests."""
         return asyncio.get_running_loop().run_in_executor(self._asking, question, *arguments)
+
+
+def _check_attainable(request: EmulationRequest) -> None:
+    """Make sure that an emulation that must not fall short can make what is asked for.
+
+    :param request: with its rate filled in.
+    :raises InvalidRequest: when nothing tells how many records there must be, or there is no time for them.
+    """
+    if not request.fail_if_short:
+        return
+    asked = request.records_asked
+    if asked is None:
+        raise InvalidRequest("fail_if_short needs a number of records to fall short of: give max_records, or a rate")
+    if request.rate is not None and request.rate * request.timeout < asked:
+        raise InvalidRequest(
+            f"fail_if_short cannot be met: max_records {asked} is more than rate {request.rate:g} gives in timeout "
+            f"{request.timeout} s, which is {int(request.rate * request.timeout)}"
+        )
 
 
 def _digest(request: EmulationRequest) -> str:

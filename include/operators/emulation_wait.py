@@ -230,6 +230,8 @@ class EmulationWaitOperator(EmulationOperator):
         name = self.name_of(status.emulation_id)
         if status.state is EmulationState.COMPLETED:
             self.log.info("Emulation %s completed%s", name, f": {status.progress}" if status.progress else "")
+            if status.shortfall:
+                self.log.warning("Emulation %s made %s", name, status.shortfall)
             self._leave_receipt(context, status)
             return self.result(self.receipt, status.emulation_id)
         reason = f": {first_sentence(status.error)}" if status.error else ""

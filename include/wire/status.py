@@ -73,6 +73,17 @@ class Waiting:
 
 
 @dataclass(frozen=True)
+class Shortfall:
+    """That an emulation completed with fewer records than were asked for, as its time was up."""
+
+    asked: int
+    made: int
+
+    def __str__(self) -> str:
+        return f"only {self.made:,} of the {self.asked:,} records asked for, as its time was up"
+
+
+@dataclass(frozen=True)
 class EmulationStatus:
     """The status of one emulation.
 
@@ -87,6 +98,7 @@ class EmulationStatus:
     :param sink: ``s3``, ``kafka`` or ``file``
     :param place: where the data lies: ``s3://BUCKET/ID/``, ``kafka://TOPIC`` or ``file:///FOLDER/ID/``
     :param manifest: the path of the manifest
+    :param shortfall: None unless it completed with fewer records than asked for, and the service tells
     """
 
     emulation_id: str
@@ -100,6 +112,7 @@ class EmulationStatus:
     place: str | None = None
     manifest: str | None = None
     waiting: Waiting | None = None
+    shortfall: Shortfall | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON-ready form, for a trigger's event."""
@@ -108,13 +121,14 @@ class EmulationStatus:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> EmulationStatus:
         """The inverse of :meth:`as_dict`."""
-        progress, waiting = data["progress"], data.get("waiting")
+        progress, waiting, shortfall = data["progress"], data.get("waiting"), data.get("shortfall")
         return cls(
             **{
                 **data,
                 "state": EmulationState(data["state"]),
                 "progress": None if progress is None else Progress(**progress),
                 "waiting": None if waiting is None else Waiting(**waiting),
+                "shortfall": None if shortfall is None else Shortfall(**shortfall),
             }
         )
 
@@ -254,6 +268,7 @@ def _status(emulation_id: str, body: Mapping[str, Any], waited: bool) -> Emulati
         place=_text(body, "place"),
         manifest=_text(body, "manifest"),
         waiting=_parse_waiting(body.get("waiting")),
+        shortfall=_parse_shortfall(body.get("shortfall")),
     )
 
 
@@ -266,6 +281,13 @@ def _parse_waiting(value: Any) -> Waiting | None:
     if not isinstance(value, Mapping) or (reason := _text(value, "for")) is None:
         return None
     return Waiting(" ".join(reason.split()), _text(value, "since"), _text(value, "until"))
+
+
+def _parse_shortfall(value: Any) -> Shortfall | None:
+    if not isinstance(value, Mapping):
+        return None
+    asked, made = value.get("asked"), value.get("made")
+    return Shortfall(asked, made) if type(asked) is int and type(made) is int else None
 
 
 def _parse_progress(value: Any) -> Progress | None:

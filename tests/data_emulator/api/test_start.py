@@ -131,6 +131,8 @@ def test_the_answer_tells_where_the_status_is(running: RunningService) -> None:
         ("abandon_after", -900),
         ("abandon_after", 10.5),
         ("abandon_after", "soon"),
+        ("fail_if_short", "perhaps"),
+        ("fail_if_short", None),
         ("emulator_sync", 5),
         ("sync_type", None),
         ("unheard_of", 1),

@@ -88,6 +88,14 @@ def test_a_status_survives_a_triggers_event() -> None:
             "status": {"global_status": "processing", "threads": {"0": "error"}},
             "progress": {"records": 1},
             "waiting": {"for": "it"},
+            "shortfall": {"asked": 10, "made": 3},
         }
     )
     assert EmulationStatus.from_dict(json.loads(json.dumps(seen.as_dict()))) == seen
+
+
+def test_a_shortfall_is_told_in_words_and_anything_else_is_none() -> None:
+    read = status({"status": "completed", "shortfall": {"asked": 1_000_000, "made": 512_000}}).shortfall
+    assert str(read) == "only 512,000 of the 1,000,000 records asked for, as its time was up"
+    for other in (None, 5, {}, {"asked": 5}, {"asked": "5", "made": 1}, {"asked": True, "made": 1}):
+        assert status({"status": "completed", "shortfall": other}).shortfall is None
