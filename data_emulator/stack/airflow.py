@@ -15,9 +15,8 @@ from contextlib import closing
 from io import StringIO
 from pathlib import Path
 
-import httpx
-
 from data_emulator.stack.ports import LOOPBACK
+from data_emulator.stack.probe import probe
 from data_emulator.stack.processes import Command, StackError, Supervisor
 from data_emulator.stack.seaweedfs import write_private
 from data_emulator.stack.server import Server
@@ -70,11 +69,8 @@ class Component(Server):
 
     def is_ready(self) -> bool:
         """Tell whether the health report names this component as healthy."""
-        try:
-            response = httpx.get(self._health_url, timeout=10, trust_env=False)
-        except httpx.TransportError:
-            return False
-        return bool(response.is_success and response.json()[self._health_name]["status"] == "healthy")
+        answer = probe(self._health_url, timeout_s=10)
+        return bool(answer and answer.is_success and answer.json()[self._health_name]["status"] == "healthy")
 
 
 class Airflow:
@@ -191,8 +187,9 @@ class Airflow:
                 # Tasks are copies of a process that has imported what they need; Python 3.14's default undoes that.
                 **({"mp_start_method": "fork"} if sys.platform == "linux" else {}),
             },
-            # A new or changed DAG file shows within seconds, as one who edits it expects.
-            "dag_processor": {"refresh_interval": 5, "min_file_process_interval": 5, "parsing_processes": 1},
+            # A new or changed DAG file shows within seconds, as one who edits it expects: it is parsed out of turn. All
+            # are parsed again, since what they import may have changed, every 30 s, Airflow's default.
+            "dag_processor": {"refresh_interval": 5, "parsing_processes": 1},
             "usage_data_collection": {"enabled": False},
             "openlineage": {"disabled": True},  # the provider may be installed, and nobody listens here
         }

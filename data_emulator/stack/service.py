@@ -7,6 +7,7 @@ from typing import Literal
 import httpx
 
 from data_emulator.stack.ports import LOOPBACK
+from data_emulator.stack.probe import probe
 from data_emulator.stack.processes import Command, Supervisor
 from data_emulator.stack.seaweedfs import SeaweedFS
 from data_emulator.stack.server import Server
@@ -62,7 +63,5 @@ class Service(Server):
 
     def is_ready(self) -> bool:
         """Tell whether the service says that it reaches its database, the store and the broker."""
-        try:
-            return httpx.get(f"{self.url}/readyz", timeout=5, trust_env=False).status_code == httpx.codes.OK
-        except httpx.TransportError:
-            return False
+        answer = probe(f"{self.url}/readyz", timeout_s=5)
+        return answer is not None and answer.status_code == httpx.codes.OK

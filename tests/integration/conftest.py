@@ -8,6 +8,7 @@ import obstore
 import pytest
 from pydantic import SecretStr
 
+from data_emulator.demo.demo import DAG_ID
 from data_emulator.settings import Settings
 from data_emulator.stack.addresses import Addresses
 from data_emulator.stack.airflow_api import AirflowApi
@@ -19,7 +20,7 @@ from data_emulator.stack.service import Service
 from data_emulator.stack.stack import Stack
 from data_emulator.stack.tansu import Tansu
 from tests.support.bronze import BRONZE
-from tests.support.disturbing import CONNECTION, Run, is_over, wait_until
+from tests.support.disturbing import CONNECTION, Run, is_over, pause, wait_until
 from tests.support.door import Door, door_to
 from tests.support.slow_broker import SlowBroker, SlowStore
 
@@ -93,14 +94,19 @@ def project_with_test_dags(project: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def whole_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A whole stack of its own, Airflow included, in which DAGs are active and run only when they are triggered.
+    """A whole stack, Airflow included, as `make up` starts it. There is one for all tests: each costs a CPU minute.
 
-    Beside the project's DAGs it has those of tests/integration/dags.
+    Its DAGs run by their schedules once they are unpaused. Beside the project's DAGs, of which all_emulations_dag is
+    unpaused, it has those of tests/integration/dags.
     """
     project = project_with_test_dags(tmp_path_factory.mktemp("project"))
-    stack = Stack(tmp_path_factory.mktemp("whole-stack"), with_airflow=True, scheduled=False, project=project)
+    stack = Stack(tmp_path_factory.mktemp("whole-stack"), with_airflow=True, scheduled=True, project=project)
     try:
-        stack.start(print)
+        airflow_url = stack.start(print).airflow_url
+        assert airflow_url is not None
+        with AirflowApi(airflow_url) as api:
+            wait_until(lambda: api.has_dag(DAG_ID))
+            pause(api, DAG_ID, False)
         yield stack
     finally:
         stack.stop()

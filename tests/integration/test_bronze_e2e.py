@@ -34,6 +34,7 @@ from tests.integration.test_e2e import (
     trigger,
     wait_until,
 )
+from tests.support.disturbing import pause
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
@@ -122,15 +123,12 @@ def test_two_emulations_of_one_domain_are_both_ingested_and_neither_twice(
 def test_what_completes_while_the_dag_is_paused_is_caught_up_with_by_hand(
     airflow: AirflowApi, stack: Addresses
 ) -> None:
-    def pause(paused: bool) -> None:
-        airflow.request("PATCH", f"/dags/{bronze.DAG_ID}", {"is_paused": paused}, update_mask="is_paused")
-
-    pause(True)
+    pause(airflow, bronze.DAG_ID, True)
     try:
         run_id = trigger(airflow, [{**PROFILES, "timeout": 1}])
         assert outcome(airflow, run_id) == "success"
     finally:
-        pause(False)
+        pause(airflow, bronze.DAG_ID, False)
     emulation_id = airflow.return_value(DAG_ID, run_id, START, 0)
 
     by_hand = airflow.trigger(bronze.DAG_ID)
@@ -148,7 +146,7 @@ def test_every_kind_of_schedule_by_the_assets_starts_runs_each_with_its_receipts
     dag_ids = ("plain", "plain_or", "partitioned")
     wait_until(lambda: all(airflow.has_dag(dag_id) for dag_id in dag_ids))
     for dag_id in dag_ids:
-        airflow.request("PATCH", f"/dags/{dag_id}", {"is_paused": False})
+        pause(airflow, dag_id, False)
     run_id = trigger(airflow, [{**PROFILES, "timeout": 1}, {**PROFILES, "timeout": 1}])
     assert outcome(airflow, run_id) == "success"
     ids = [airflow.return_value(DAG_ID, run_id, START, index) for index in (0, 1)]
@@ -163,17 +161,13 @@ def test_every_kind_of_schedule_by_the_assets_starts_runs_each_with_its_receipts
     assert keys["plain"] == keys["plain_or"] == {None}
     assert "user-profile" in keys["partitioned"]
     for dag_id in dag_ids:
-        airflow.request("PATCH", f"/dags/{dag_id}", {"is_paused": True})
+        pause(airflow, dag_id, True)
 
 
 def seen_by(airflow: AirflowApi, dag_id: str) -> list[str]:
     """The emulations whose events started the runs of a DAG, by what its task returned."""
     done = [run["dag_run_id"] for run in airflow.runs(dag_id) if run["state"] == "success"]
     return [str(each) for run_id in done for each in airflow.return_value(dag_id, run_id, "receipts", -1)]
-
-
-def test_time_starts_no_runs_here(airflow: AirflowApi) -> None:
-    assert {run["run_type"] for run in airflow.runs(DAG_ID)} == {"manual"}
 
 
 def test_the_connections_are_rows_that_show_no_secret(airflow: AirflowApi, stack: Addresses) -> None:

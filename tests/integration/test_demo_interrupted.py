@@ -12,6 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from data_emulator.demo.demo import DAG_ID
+from data_emulator.stack.addresses import running_addresses
+from data_emulator.stack.airflow_api import AirflowApi
+
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 # Inherited by every process that the demo starts, whatever session or process group it moves to.
@@ -19,7 +23,7 @@ MARK = "INTERRUPTED_DEMO"
 _RUN = """
 import sys
 from pathlib import Path
-from data_emulator.stack import demo
+from data_emulator.demo import demo
 demo.lab_dir = lambda: Path(sys.argv[1])
 sys.exit(demo.run())
 """
@@ -92,6 +96,7 @@ def test_ctrl_c_while_starting(demo: Demo) -> None:
 def test_ctrl_c_pressed_again_and_again_while_it_runs(demo: Demo) -> None:
     demo.read_until(": generating")
     assert any("airflow" in command for command in demo.others())
+    assert_only_started_by_hand(demo)
     demo.process.send_signal(signal.SIGINT)
     while demo.process.poll() is None:
         demo.process.send_signal(signal.SIGINT)
@@ -99,6 +104,17 @@ def test_ctrl_c_pressed_again_and_again_while_it_runs(demo: Demo) -> None:
     assert demo.others() == []
     assert demo.process.returncode == 128 + signal.SIGINT
     assert list(demo.lab_dir.iterdir()) == []
+
+
+def assert_only_started_by_hand(demo: Demo) -> None:
+    """Check that no schedule starts a run beside the demo's own."""
+    (run_dir,) = demo.lab_dir.iterdir()
+    addresses = running_addresses(run_dir)
+    assert addresses is not None
+    assert addresses.airflow_url is not None
+    with AirflowApi(addresses.airflow_url) as api:
+        assert api.request("GET", f"/dags/{DAG_ID}")["next_dagrun_run_after"] is None
+        assert [run["run_type"] for run in api.runs(DAG_ID)] == ["manual"]
 
 
 def test_kill_9_while_starting(demo: Demo) -> None:

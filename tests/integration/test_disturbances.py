@@ -15,7 +15,7 @@ import pytest
 
 from data_emulator.stack.airflow_api import AirflowApi, AirflowApiError
 from data_emulator.stack.stack import Stack
-from tests.support.disturbing import StartRun, emulation_state, ends_as, wait_until
+from tests.support.disturbing import StartRun, emulation_state, ends_as, pause, wait_until
 from tests.support.door import Door
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -266,12 +266,12 @@ def test_the_run_is_marked_failed_between_start_and_wait(start_run: StartRun, ai
     with door.holding_starts():
         run = start_run(abandon_after=10)
         wait_until(door.holds.is_set)
-        airflow.request("PATCH", f"/dags/{run.dag_id}", {"is_paused": True})
+        pause(airflow, run.dag_id, True)
     try:
         run.until("start", "success")  # and the wait is not scheduled, since the DAG is paused
         airflow.request("PATCH", run.path, {"state": "failed"})
     finally:
-        airflow.request("PATCH", f"/dags/{run.dag_id}", {"is_paused": False})
+        pause(airflow, run.dag_id, False)
     (emulation_id,) = run.ids
     ends_as(door, emulation_id, "cancelled")
 
@@ -280,12 +280,12 @@ def test_the_run_is_marked_failed_between_start_and_wait(start_run: StartRun, ai
 def test_the_dag_is_paused_while_it_waits(start_run: StartRun, airflow: AirflowApi, door: Door) -> None:
     run = start_run(timeout=15)
     run.is_waited_for("wait")
-    airflow.request("PATCH", f"/dags/{run.dag_id}", {"is_paused": True})
+    pause(airflow, run.dag_id, True)
     try:
         ends_as(door, run.ids[0], "completed")
         time.sleep(5)
     finally:
-        airflow.request("PATCH", f"/dags/{run.dag_id}", {"is_paused": False})
+        pause(airflow, run.dag_id, False)
     run.ends("success")
     assert run.ids == [run.returned("wait")]
 

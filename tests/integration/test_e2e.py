@@ -120,11 +120,6 @@ def test_no_more_emulations_run_at_a_time_than_the_pool_allows(airflow: AirflowA
     assert max(at_a_time) in (1, 2)
 
 
-def test_the_manual_runs_are_the_only_ones(airflow: AirflowApi) -> None:
-    runs = airflow.request("GET", f"/dags/{DAG_ID}/dagRuns")["dag_runs"]
-    assert {run["run_type"] for run in runs} <= {"manual"}
-
-
 @pytest.mark.parametrize(
     ("variable", "message"),
     [

@@ -24,6 +24,11 @@ def wait_until(condition: Callable[[], Any], timeout_s: float = PATIENCE_S) -> N
         time.sleep(0.3)
 
 
+def pause(airflow: AirflowApi, dag_id: str, paused: bool) -> None:
+    """Pause a DAG, or unpause it."""
+    airflow.request("PATCH", f"/dags/{dag_id}", {"is_paused": paused}, update_mask="is_paused")
+
+
 class Run:
     """A run of a DAG, and what can be done to it."""
 

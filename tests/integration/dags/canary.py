@@ -9,7 +9,13 @@ from airflow.sdk import dag, task
 from include.operators.run_emulation import RunEmulationOperator
 
 
-@dag(dag_id="canary", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), params={"connections": []})
+@dag(
+    dag_id="canary",
+    schedule=None,
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    params={"connections": []},
+    is_paused_upon_creation=False,
+)
 def canary() -> None:
     """Start an emulation by each, and wait for it deferred."""
 

@@ -55,7 +55,7 @@ def days_without_pool() -> None:
     emulation_group(domains=["transaction"], pool="nowhere")
 
 
-@dag(dag_id="crowded", schedule=None, **OPTIONS)
+@dag(dag_id="crowded", schedule=None, is_paused_upon_creation=False, **OPTIONS)
 def crowded() -> None:
     """For test_concurrent_runs.py: one slot for all runs, and emulations that are soon abandoned."""
     emulation_group(domains="crowded_domains", pool="crowded", abandon_after=45, default_args={"retries": 0})

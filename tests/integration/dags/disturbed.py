@@ -23,6 +23,7 @@ REQUEST = {
 }
 OPTIONS = {
     "schedule": None,
+    "is_paused_upon_creation": False,
     "start_date": datetime(2026, 1, 1, tzinfo=UTC),
     "render_template_as_native_obj": True,
     "default_args": {"retries": 2, "retry_delay": SOON},

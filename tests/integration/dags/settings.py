@@ -14,7 +14,12 @@ from include.exceptions import AirflowUnavailableError
 from include.variables import read_connection, read_variable
 
 
-@dag(dag_id="reads_settings", schedule=None, start_date=datetime(2025, 1, 1, tzinfo=UTC))
+@dag(
+    dag_id="reads_settings",
+    schedule=None,
+    start_date=datetime(2025, 1, 1, tzinfo=UTC),
+    is_paused_upon_creation=False,
+)
 def reads_settings() -> None:
     @task(retries=3, retry_delay=timedelta(seconds=1))
     def read() -> list[Any]:
