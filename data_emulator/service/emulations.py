@@ -107,7 +107,8 @@ class Emulations:
         self._arrivals.close()
         self._dispatcher.close()
         self._tidier.close()
-        self._tidier.tidy_up(tidy_s)
+        if tidy_s:
+            self._tidier.tidy_up(tidy_s)
         self.store.close()
 
     async def start(self, request: EmulationRequest, idempotency_key: str | None) -> tuple[Emulation, bool]:

@@ -27,7 +27,10 @@ _PAUSE_S: Final = 1.0
 _RETRY_S: Final = 10.0
 _SECOND_LOOK_S: Final = 30.0
 """A request that was given up, or whose sender has died, may reach the store a little later."""
+_JOIN_S: Final = 2.0
 _BATCH: Final = 100
+_BREATH_S: Final = 0.05
+"""Between two emulations: thousands of them must not keep the service from answering requests."""
 
 _Place = tuple[str, str]
 """A sink, and the domain whose bucket or folder is meant."""
@@ -52,10 +55,10 @@ class Tidier:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop after the emulation whose turn it is; the next process goes on."""
+        """Stop after the emulation whose turn it is, or while its store hangs; the next process goes on."""
         self._closing.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(_JOIN_S)
 
     def tidy_up(self, within_s: float) -> None:
         """Delete in this time what can be deleted, not by the thread, which must not run."""
@@ -75,8 +78,10 @@ class Tidier:
         away: set[_Place] = set()
         for each in self._store.untidy(time.time(), _BATCH):
             place = each.sink, each.domain
+            if self._closing.wait(_BREATH_S):
+                return
             # One that is away is asked once, not for each emulation.
-            if not self._closing.is_set() and place not in away and not self._tidy(each):
+            if place not in away and not self._tidy(each):
                 away.add(place)
 
     def _tidy(self, of: Untidy) -> bool:
@@ -89,8 +94,7 @@ class Tidier:
             if place not in self._buckets:
                 timeout = timedelta(seconds=self._settings.sink_timeout_s)
                 self._buckets[place] = open_bucket(self._settings, domain.destination, timeout)
-            prefix = f"{of.emulation_id}/"
-            asyncio.run(self._buckets[place].delete_behind(prefix, of.last_key or prefix))
+            asyncio.run(_delete(self._buckets[place], of))
         except FileNotFoundError:
             self._store.set_tidy(of.emulation_id)  # the folder is gone, and all that was in it
         except ConfigurationError as error:
@@ -115,3 +119,10 @@ class Tidier:
             log.warning("left-over objects not deleted yet", emulation_id=of.emulation_id, reason=reason)
         self._store.set_untidy(of.emulation_id, time.time() + _RETRY_S, of.looks)
         return False
+
+
+async def _delete(bucket: Bucket, of: Untidy) -> None:
+    prefix = f"{of.emulation_id}/"
+    await bucket.delete_behind(prefix, of.last_key or prefix)
+    if of.may_have_uploads or bucket.is_local:
+        await bucket.abort_uploads(prefix)

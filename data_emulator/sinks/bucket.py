@@ -41,13 +41,12 @@ class Bucket(ABC):
         """Return once an object that was written will survive a crash of the machine that keeps it."""
 
     async def delete_behind(self, prefix: str, last: str) -> None:
-        """Delete the objects under a prefix whose keys come after `last`, and what is left of unfinished uploads.
+        """Delete the objects under a prefix whose keys come after `last`.
 
         :param prefix: ends in a slash.
         """
         async for page in obstore.list(self.store, prefix=prefix, offset=last):
             await obstore.delete_async(self.store, [each["path"] for each in page])
-        await self.abort_uploads(prefix)
 
     async def abort_uploads(self, prefix: str) -> None:  # noqa: B027 (not abstract: not every store has any)
         """Delete what is left of uploads under a prefix that have not been completed, and will not be."""

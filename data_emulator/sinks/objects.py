@@ -118,7 +118,8 @@ class ObjectSink(Sink):
         self._written_bytes = self.accepted_bytes = checkpoint.bytes
         self.may_have_strays = checkpoint.is_resumed
         self._uses_parts = False
-        self._may_have_uploads = checkpoint.is_resumed and layout.max_records is None
+        is_small = layout.max_records == 1 or (layout.max_bytes is not None and layout.max_bytes < PART_BYTES)
+        self._may_have_uploads = checkpoint.is_resumed and not is_small
         """Whether uploads in parts were begun and given up, by this sink or the one before it."""
 
     @property
@@ -241,6 +242,8 @@ class ObjectSink(Sink):
             await self._bucket.delete_behind(f"{self._prefix}/", last)
         except (BaseError, OSError) as error:
             raise self._not_tidied(error) from None
+        if self._may_have_uploads or self._bucket.is_local:
+            await self._abort_uploads()
 
     async def _abort_uploads(self) -> None:
         try:

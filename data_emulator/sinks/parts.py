@@ -23,3 +23,11 @@ def part_bytes_for(object_bytes: int) -> int:
 def held_bytes(part_bytes: int) -> int:
     """Return the memory that one object may take on its way: the part being filled, and those being sent."""
     return (1 + CONCURRENT_PARTS) * part_bytes
+
+
+def may_have_parts(sync_type: str, max_chunk_size: int) -> bool:
+    """Tell whether an emulation's objects may be large enough to go up in parts.
+
+    Parquet's chunks are only about as large as asked for.
+    """
+    return sync_type == "grouped" or (sync_type == "chunked" and max_chunk_size >= PART_BYTES // 2)

@@ -115,10 +115,15 @@ def test_one_refused_put_among_many(
 
 
 def test_an_outage_that_lasts(service: Emulations, s3_store: SeaweedFS, proxy: FaultyStore) -> None:
-    emulation_id = start(service, sync_type="chunked", rate=2000, max_chunk_size=5000)
+    emulation_id = start(service, sync_type="chunked", rate=500, max_chunk_size=5000)
     written(service, emulation_id, 10)
-    missing = len(listed(service, emulation_id)) + 200  # those behind it arrive
-    proxy.refuse = lambda each: BUSY if tidies(each) or is_part(each, missing) else None
+    missing = len(listed(service, emulation_id)) + 50
+    is_away = threading.Event()
+    proxy.refuse = lambda each: (
+        BUSY if tidies(each) or is_part(each, missing) or (puts(each) and is_away.is_set()) else None
+    )
+    wait_until(lambda: len(keys_there(s3_store, emulation_id)) > missing, "objects behind the missing one arrive")
+    is_away.set()
     assert ended(service, emulation_id).state is State.FAILED
     proxy.refuse = lambda _: None
     assert_becomes_tidy(service, s3_store, emulation_id)
@@ -135,15 +140,18 @@ def test_an_upload_in_parts_that_fails(service: Emulations, s3_store: SeaweedFS,
     assert listed(service, emulation_id) == []
 
 
-@pytest.mark.parametrize("kind", [{"sync_type": "chunked", "max_chunk_size": 2000, "rate": 5000}, {"rate": None}])
+@pytest.mark.parametrize(
+    ("kind", "at_least_bytes"),
+    [({"sync_type": "chunked", "max_chunk_size": 2000, "rate": 2000}, 2**19), ({"rate": None}, 40 * 2**20)],
+)
 def test_a_cancel_just_after_a_kill_in_a_service_that_then_ends(
-    settings: Settings, s3_store: SeaweedFS, proxy: FaultyStore, kind: dict[str, Any]
+    settings: Settings, s3_store: SeaweedFS, proxy: FaultyStore, kind: dict[str, Any], at_least_bytes: int
 ) -> None:
     service = Emulations(settings)
     service.open()
     try:
         emulation_id = start(service, **kind)
-        wait_until(lambda: service.get(emulation_id).bytes > 2**20, "records are written")
+        wait_until(lambda: service.get(emulation_id).bytes > at_least_bytes, "records are written")
         proxy.refuse = lambda each: BUSY if tidies(each) else None
         kill_workers(service)
         service.cancel(emulation_id)

@@ -18,6 +18,7 @@ from data_emulator.errors import ConfigurationError
 from data_emulator.model import Checkpoint, ObjectWritten, PartitionWritten, State
 from data_emulator.sinks.kafka.probe import Place
 from data_emulator.sinks.kafka.writer import Transaction
+from data_emulator.sinks.parts import may_have_parts
 from data_emulator.wire import EmulationRequest
 
 _metadata = sa.MetaData()
@@ -235,6 +236,7 @@ class Emulation:
 class Untidy:
     """An ended emulation of which more may lie in its sink than its manifest lists.
 
+    :param may_have_uploads: whether its objects may have gone up in parts.
     :param last_key: of the last object that the manifest lists; `None`: it lists none.
     :param looks: how often everything was deleted that was found.
     """
@@ -242,6 +244,7 @@ class Untidy:
     emulation_id: str
     sink: str
     domain: str
+    may_have_uploads: bool
     last_key: str | None
     looks: int
 
@@ -455,7 +458,14 @@ class Store:
         )
         with self._engine.connect() as connection:
             return [
-                Untidy(row.id, row.request["emulator_sync"], row.request["emulation_domain"], row.last, row.looks)
+                Untidy(
+                    row.id,
+                    row.request["emulator_sync"],
+                    row.request["emulation_domain"],
+                    may_have_parts(row.request["sync_type"], row.request["max_chunk_size"]),
+                    row.last,
+                    row.looks,
+                )
                 for row in connection.execute(due)
             ]
 
