@@ -33,7 +33,8 @@ class ConfigurationError(EmulatorError):
 class SinkError(EmulatorError):
     """A store or broker rejected a write; the message names it and the reason.
 
-    :param permanent: trying again cannot help: the credentials are refused, the bucket is gone.
+    :param permanent: trying again cannot help: the store refuses the request, the credentials or the bucket, or a
+        message is larger than the producer sends.
     """
 
     def __init__(self, message: str, *, permanent: bool = False) -> None:

@@ -362,6 +362,7 @@ class Dispatcher:
 
     def _end(self, emulation_id: str, state: State, error: str | None) -> None:
         self._store.end([emulation_id], state, error)
+        log.info("emulation ended without its worker", emulation_id=emulation_id, state=state.value, error=error)
         self._ended({emulation_id})
 
     def _ended(self, emulation_ids: set[str]) -> None:

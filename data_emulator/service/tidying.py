@@ -73,6 +73,7 @@ class Tidier:
                 self._tidy_all()
             except Exception:  # the database may be away
                 log.exception("cannot tidy up")
+                self._closing.wait(_RETRY_S)
 
     def _tidy_all(self) -> None:
         away: set[_Place] = set()

@@ -11,7 +11,7 @@ from data_emulator.errors import SinkError
 from data_emulator.model import Checkpoint, PartitionWritten, Records, Written
 from data_emulator.sinks.base import Sink
 from data_emulator.sinks.kafka.partitioner import partitions_of
-from data_emulator.sinks.kafka.writer import KafkaWriter, refusal
+from data_emulator.sinks.kafka.writer import KafkaWriter
 
 
 class _Pending:
@@ -92,7 +92,8 @@ class KafkaSink(Sink):
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         """Take the broker's answer for a message. Called from whichever thread polls the producer."""
         if error is not None:
-            self._error = self._error or refusal(f"{self._writer.address}, topic {self.topic}", error)
+            # Never permanent: the broker refuses batches, in which the messages of others are too.
+            self._error = self._error or SinkError(f"{self._writer.address}, topic {self.topic}: {error.str()}")
             return
         partition, offset = message.partition(), message.offset()
         if partition is not None and offset is not None and partition in self._pending:

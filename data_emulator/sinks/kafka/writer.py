@@ -34,7 +34,6 @@ _VISIBLE_PAUSE_S: Final = 0.05
 _BATCH_RECORDS: Final = 1000
 """Messages handed over at a time. In between, answers of the broker are taken in, and others get their turn."""
 _TRANSACTION_TIMEOUT_S: Final = 60
-_REFUSED_FOR_GOOD: Final = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD}
 
 log = structlog.get_logger(__name__)
 
@@ -76,14 +75,6 @@ class Member(Protocol):
 
 Prepare = Callable[[Transaction], Awaitable[None]]
 """Stores a transaction where it outlives this process; returns when it is stored."""
-
-
-def refusal(where: str, error: KafkaError) -> SinkError:
-    """Return the error for messages that the producer or the broker did not take.
-
-    It is permanent when they would be refused again, whenever they are sent.
-    """
-    return SinkError(f"{where}: {error.str()}", permanent=error.code() in _REFUSED_FOR_GOOD)
 
 
 def producer_config(settings: Settings, transactional_id: str | None) -> dict[str, Any]:
@@ -219,14 +210,15 @@ class KafkaWriter:
         try:
             queued = self._connected.produce_batch(topic, batch, partition=partition)
         except KafkaException as error:
-            raise refusal(f"{self.address}, topic {topic}", error.args[0]) from None
+            raise SinkError(f"{self.address}, topic {topic}: {error.args[0].str()}") from None
         if queued == len(batch):
             return []
         # The number says how many were taken, not which: each of the others is marked.
         errors = [message.pop("_error", None) for message in batch]
         for each in errors:
             if each is not None and each.code() != KafkaError._QUEUE_FULL:
-                raise refusal(f"{self.address}, topic {topic}", each)
+                is_too_large = each.code() == KafkaError.MSG_SIZE_TOO_LARGE  # so it will be whenever it is sent
+                raise SinkError(f"{self.address}, topic {topic}: {each.str()}", permanent=is_too_large)
         if any(each is not None for each in errors[:queued]):
             raise SinkError(f"{self.address}, topic {topic}: the producer took messages behind one that it did not")
         return batch[queued:]
