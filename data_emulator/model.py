@@ -90,6 +90,18 @@ class Written:
 
 
 @dataclass(frozen=True)
+class Commit:
+    """What a sink is about to make final.
+
+    :param token: by this text, which only the sink understands, it can tell later whether it has: `SinkKind.settle`.
+    :param partitions: for each emulation in it, all that is final then.
+    """
+
+    token: str
+    partitions: dict[str, tuple[PartitionWritten, ...]]
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """The checkpoint to resume an emulation from; all zero for a new one.
 

@@ -174,20 +174,6 @@ class EmulationRequest(BaseModel):
             )
         return self
 
-    @property
-    def records_asked(self) -> int | None:
-        """How many records are asked for: `max_records`, or the rate times the timeout; `None`: as many as it can."""
-        if self.max_records is not None or self.rate is None:
-            return self.max_records
-        return int(self.rate * self.timeout)
-
-    @property
-    def backfill_us(self) -> tuple[int, int] | None:
-        """The range of a backfill, in microseconds since the Unix epoch; `None`: it is none."""
-        if self.start_time is None or self.end_time is None:
-            return None
-        return (self.start_time - _EPOCH) // _MICROSECOND, (self.end_time - _EPOCH) // _MICROSECOND
-
 
 class EmulationCreated(EmulationRequest):
     """The request as it will be carried out, and the emulation's id."""

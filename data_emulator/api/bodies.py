@@ -8,7 +8,7 @@ from typing import Literal
 from data_emulator.domains import all_domains
 from data_emulator.engine.outage import Outage
 from data_emulator.model import ObjectWritten, PartitionWritten, State
-from data_emulator.service.store.store import Emulation
+from data_emulator.service.store.emulation import Emulation
 from data_emulator.settings import Settings
 from data_emulator.sinks.catalog import SINKS
 from data_emulator.wire import (
@@ -35,7 +35,8 @@ _THREAD: dict[State, Literal["started", "error", "finished"]] = {
 
 def created(emulation: Emulation) -> EmulationCreated:
     """Return the answer to a start: the request with its defaults, and the id."""
-    return EmulationCreated(id=emulation.id, **emulation.request.model_dump())
+    # Not checked again: what was accepted by an older version may be refused by this one.
+    return EmulationCreated.model_construct(id=emulation.id, **emulation.request.model_dump(exclude={"unreadable"}))
 
 
 def status(emulation: Emulation, settings: Settings, outage: Outage | None = None) -> EmulationStatus:
@@ -132,7 +133,9 @@ def manifest(
 
 def _destination(emulation: Emulation) -> str:
     """Return the name of the bucket or topic."""
-    return all_domains()[emulation.request.emulation_domain].destination
+    name = emulation.request.emulation_domain
+    domain = all_domains().get(name)
+    return domain.destination if domain else name  # a domain that was installed once, and is no more
 
 
 def _place(emulation: Emulation, settings: Settings) -> str:

@@ -14,7 +14,7 @@ from data_emulator.cli.common import give_up, known_domain, settings_with, with_
 
 if TYPE_CHECKING:
     from data_emulator.cli.local import LocalEmulation
-    from data_emulator.service.store.store import Emulation
+    from data_emulator.service.store.emulation import Emulation
     from data_emulator.settings import Settings
     from data_emulator.wire import EmulationRequest
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from data_emulator.api import bodies
 from data_emulator.service.emulations import Emulations
-from data_emulator.service.store.store import Emulation
+from data_emulator.service.store.emulation import Emulation
 from data_emulator.settings import Settings
 from data_emulator.wire import EmulationRequest, Manifest
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from data_emulator.engine.outage import Outage
 from data_emulator.engine.plan import Plan
 from data_emulator.engine.run import Outcome
-from data_emulator.model import Written
-from data_emulator.sinks.kafka.writer import Transaction
+from data_emulator.model import Commit, Written
 
 
 @dataclass(frozen=True)
@@ -38,14 +37,16 @@ class Shutdown:
 
 @dataclass(frozen=True)
 class Opened:
-    """From a worker: it will write in transactions from now on."""
+    """From a worker: from now on it will make commits of this kind of sink, any of which may be left open."""
+
+    sink: str
 
 
 @dataclass(frozen=True)
 class Prepared:
     """From a worker: this is about to be committed. It waits for `Proceed`."""
 
-    transaction: Transaction
+    commit: Commit
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Report:
 class Reports:
     """From a worker, twice a second: the progress of its emulations.
 
-    :param settled: what became of the transaction that was prepared last is known, and in these reports.
+    :param settled: what became of the commit that was prepared last is known, and in these reports.
     """
 
     reports: list[Report]

@@ -19,8 +19,8 @@ from data_emulator.engine import worker
 from data_emulator.engine.messages import Opened, Prepared, Proceed, Report, Reports, Shutdown, Start, Stop
 from data_emulator.engine.plan import Plan
 from data_emulator.engine.run import Outcome
+from data_emulator.model import Commit
 from data_emulator.settings import Settings
-from data_emulator.sinks.kafka.writer import Transaction
 
 _SHUTDOWN_GRACE_S: Final = 10.0
 _ID_LENGTH: Final = 36
@@ -38,26 +38,26 @@ Order = Start | Stop | Proceed | Shutdown
 class Listener(Protocol):
     """Callbacks for worker messages. Each method is called from a thread of the pool."""
 
-    def on_opened(self, transactional_id: str) -> None:
-        """Handle the announcement of a transactional id."""
+    def on_opened(self, writer_id: str, sink: str) -> None:
+        """Handle the announcement that a worker will make commits of this kind of sink."""
 
-    def on_prepared(self, transactional_id: str, transaction: Transaction) -> None:
+    def on_prepared(self, writer_id: str, commit: Commit) -> None:
         """Store what is about to be committed; the commit proceeds when this returns."""
 
-    def on_reports(self, transactional_id: str, reports: list[Report], settled: bool) -> None:
+    def on_reports(self, writer_id: str, reports: list[Report], settled: bool) -> None:
         """Handle progress reports."""
 
-    def on_lost(self, transactional_id: str, emulation_ids: set[str], suspect: str, hung: bool) -> None:
+    def on_lost(self, writer_id: str, emulation_ids: set[str], suspect: str, hung: bool) -> None:
         """Handle the loss of a worker and its emulations: in the turn of `suspect` it died, or hung and was killed."""
 
 
 class _Worker:
     """A worker process, its pipe, and its unfinished emulations."""
 
-    def __init__(self, process: SpawnProcess, pipe: Connection, transactional_id: str, at_work: Any) -> None:
+    def __init__(self, process: SpawnProcess, pipe: Connection, writer_id: str, at_work: Any) -> None:
         self.process = process
         self.pipe = pipe
-        self.transactional_id = transactional_id
+        self.writer_id = writer_id
         self.at_work = at_work
         self.emulation_ids: set[str] = set()
         self.orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
@@ -116,17 +116,17 @@ class WorkerPool:
     def _spawn(self) -> None:
         ours, theirs = self._context.Pipe()
         # A new one for every process: nobody but the service itself, when it settles what the process left, reuses it.
-        transactional_id = f"data-emulator-{uuid.uuid4()}"
+        writer_id = f"data-emulator-{uuid.uuid4()}"
         at_work = self._context.RawArray(ctypes.c_char, _ID_LENGTH)
         process = self._context.Process(
             target=worker.main,
-            args=(theirs, self._settings, transactional_id, at_work),
+            args=(theirs, self._settings, writer_id, at_work),
             name="data-emulator-worker",
             daemon=True,
         )
         process.start()
         theirs.close()  # so that the pipe ends when the worker does
-        added = _Worker(process, ours, transactional_id, at_work)
+        added = _Worker(process, ours, writer_id, at_work)
         self._workers.append(added)
         reader = threading.Thread(target=self._read, args=(added,), name="worker-reports", daemon=True)
         self._readers.append(reader)
@@ -166,7 +166,7 @@ class WorkerPool:
                 log.error("worker died", exit_code=of.process.exitcode, emulations=len(lost))
                 self._spawn()
         if not closing:
-            self._listener.on_lost(of.transactional_id, lost, of.at_work.value.decode(), of.hung)
+            self._listener.on_lost(of.writer_id, lost, of.at_work.value.decode(), of.hung)
 
     def _watch(self) -> None:
         """Kill workers that hang. Time in which this process does not run itself is not counted."""
@@ -183,17 +183,17 @@ class WorkerPool:
 
     def _hear(self, of: _Worker, said: Opened | Prepared | Reports) -> None:
         match said:
-            case Opened():
-                self._listener.on_opened(of.transactional_id)
-            case Prepared(transaction):
-                self._listener.on_prepared(of.transactional_id, transaction)
+            case Opened(sink):
+                self._listener.on_opened(of.writer_id, sink)
+            case Prepared(commit):
+                self._listener.on_prepared(of.writer_id, commit)
                 of.orders.put(Proceed())
             case Reports([], False):
                 pass  # it is alive
             case Reports(reports, settled):
                 with self._lock:
                     of.emulation_ids -= {report.emulation_id for report in reports if report.outcome}
-                self._listener.on_reports(of.transactional_id, reports, settled)
+                self._listener.on_reports(of.writer_id, reports, settled)
 
 
 def _all_of(orders: queue.SimpleQueue[Order | None]) -> list[Order]:

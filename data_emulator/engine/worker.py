@@ -9,7 +9,6 @@ import signal
 import traceback
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, Final
@@ -22,43 +21,36 @@ from data_emulator.engine.messages import Opened, Prepared, Proceed, Report, Rep
 from data_emulator.engine.plan import Plan
 from data_emulator.engine.run import Outcome, Run
 from data_emulator.engine.source import RecordSource
-from data_emulator.model import State, Written
+from data_emulator.model import Commit, State, Written
 from data_emulator.settings import Settings
-from data_emulator.sinks.base import Sink
-from data_emulator.sinks.bucket import Bucket
-from data_emulator.sinks.catalog import SINKS, OpenBucket
-from data_emulator.sinks.kafka.sink import KafkaSink
-from data_emulator.sinks.kafka.writer import KafkaWriter, Transaction
-from data_emulator.sinks.objects import ObjectSink
-from data_emulator.sinks.parts import PART_BYTES
+from data_emulator.sinks.base import Channel, Sink
+from data_emulator.sinks.catalog import SINKS
 
 REPORT_INTERVAL_S: Final = 0.5
-_LEAST_BYTES_PER_S: Final = 4 * 2**20
-"""A request for a part that is larger than usual gets a second more for each of these, beside the usual time."""
 _NICENESS: Final = 15
 """Workers yield to the process that answers requests: it is theirs to be busy, its to be quick."""
 
 
-def main(pipe: Connection, settings: Settings, transactional_id: str, at_work: Any) -> None:
+def main(pipe: Connection, settings: Settings, writer_id: str, at_work: Any) -> None:
     """Run emulations until told to shut down, or until the service is gone. The body of a worker process.
 
-    :param transactional_id: for Kafka transactions; no other process has it.
+    :param writer_id: what its commits are known by; no other process has it.
     :param at_work: memory shared with the service, for the id of the emulation whose turn it is.
     """
     # The terminal's ctrl-C reaches the whole process group: it is the service that ends its workers, in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(_NICENESS)
-    asyncio.run(Worker(pipe, settings, transactional_id, at_work).serve())
+    asyncio.run(Worker(pipe, settings, writer_id, at_work).serve())
 
 
 class Worker:
     """The emulations of one process, and its end of the pipe."""
 
-    def __init__(self, pipe: Connection, settings: Settings, transactional_id: str, at_work: Any) -> None:
+    def __init__(self, pipe: Connection, settings: Settings, writer_id: str, at_work: Any) -> None:
         self._pipe = pipe
         self._at_work = at_work
         self._settings = settings
-        self._transactional_id = transactional_id if settings.kafka_delivery == "exactly-once" else None
+        self._writer_id = writer_id
         self._runs: dict[str, Run] = {}
         self._ended: list[tuple[str, Run | None, Outcome | None]] = []
         self._in_doubt: dict[str, Run] = {}
@@ -67,9 +59,8 @@ class Worker:
         self._proceed = asyncio.Event()
         self._shutdown = False
         self._settled = False
-        self._buckets: dict[tuple[str, str, float], Bucket] = {}
-        self._writer: KafkaWriter | None = None
-        self._writer_task: asyncio.Task[None] | None = None
+        self._channels: dict[str, Channel] = {}
+        self._serving: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self) -> None:
@@ -84,8 +75,8 @@ class Worker:
             self._to_report.clear()
             self._send_reports()
         self._send_reports()
-        if self._writer_task:
-            self._writer_task.cancel()
+        for task in self._serving:
+            task.cancel()
 
     def _take_orders(self) -> None:
         try:
@@ -144,43 +135,35 @@ class Worker:
 
     def _sink(self, plan: Plan, source: RecordSource) -> Sink:
         destination = all_domains()[plan.domain].destination
-        open_bucket = SINKS[plan.sink].bucket
-        if open_bucket is None:
-            return KafkaSink(self._kafka_writer(), destination, plan.emulation_id, plan.checkpoint)
-        return ObjectSink(
-            self._bucket(plan.sink, destination, open_bucket, plan.part_bytes),
-            prefix=plan.emulation_id,
-            layout=layout(plan, source),
-            checkpoint=plan.checkpoint,
-            part_bytes=plan.part_bytes,
+        channel = self._channel(plan.sink)
+        return channel.open(
+            destination, plan.emulation_id, plan.checkpoint, lambda: layout(plan, source), plan.part_bytes
         )
 
-    def _bucket(self, sink: str, name: str, open_bucket: OpenBucket, part_bytes: int) -> Bucket:
-        """Return the bucket that this worker's emulations share: to open one takes milliseconds."""
-        timeout_s = self._settings.sink_timeout_s + (part_bytes - PART_BYTES) / _LEAST_BYTES_PER_S
-        of = sink, name, timeout_s
-        if of not in self._buckets:
-            self._buckets[of] = open_bucket(self._settings, name, timedelta(seconds=timeout_s))
-        return self._buckets[of]
+    def _channel(self, sink: str) -> Channel:
+        """Return what this worker's emulations share on their way there, made for the first of them."""
+        if sink not in self._channels:
+            channel = SINKS[sink].channel(self._settings, _Commits(self, self._writer_id, sink))
+            task = asyncio.create_task(channel.serve())
+            task.add_done_callback(_die_if_failed)
+            self._serving.add(task)
+            self._channels[sink] = channel
+        return self._channels[sink]
 
-    def _kafka_writer(self) -> KafkaWriter:
-        """Return the writer that this worker's emulations share, made for the first of them."""
-        if self._writer is None:
-            self._writer = KafkaWriter(self._settings, self._transactional_id, self._prepare, self._transaction_settled)
-            if self._transactional_id:
-                self._pipe.send(Opened())
-            self._writer_task = asyncio.create_task(self._writer.serve())
-            self._writer_task.add_done_callback(_die_if_failed)
-        return self._writer
+    def announce_commits(self, sink: str) -> None:
+        """Tell the service that commits of this kind of sink will be made."""
+        self._pipe.send(Opened(sink))
 
-    def _transaction_settled(self) -> None:
+    def report_settled(self) -> None:
+        """Report soon, and that it is known what became of the last commit."""
         self._settled = True
         self._to_report.set()
 
-    async def _prepare(self, transaction: Transaction) -> None:
+    async def prepare(self, commit: Commit) -> None:
+        """Return once the service has stored what is about to be committed."""
         self._proceed.clear()
         self._send_reports()
-        self._pipe.send(Prepared(transaction))
+        self._pipe.send(Prepared(commit))
         await self._proceed.wait()
 
     def _send_reports(self) -> None:
@@ -195,8 +178,26 @@ class Worker:
         self._pipe.send(Reports(running + ended + late, settled))  # also if there is nothing: it shows that we live
 
 
+class _Commits:
+    """Has the service store the commits of a kind of sink before they are made."""
+
+    def __init__(self, of: Worker, writer_id: str, sink: str) -> None:
+        self.writer_id = writer_id
+        self._worker = of
+        self._sink = sink
+
+    def begin(self) -> None:
+        self._worker.announce_commits(self._sink)
+
+    async def prepare(self, commit: Commit) -> None:
+        await self._worker.prepare(commit)
+
+    def settled(self) -> None:
+        self._worker.report_settled()
+
+
 def _die_if_failed(task: asyncio.Task[None]) -> None:
-    """End the process if the writer has a defect: the service notices, and lets another worker go on."""
+    """End the process if a channel has a defect: the service notices, and lets another worker go on."""
     if not task.cancelled() and task.exception() is not None:
         traceback.print_exception(task.exception())
         os._exit(1)

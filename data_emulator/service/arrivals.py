@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from data_emulator.service.store.store import Emulation
+from data_emulator.service.store.emulation import Emulation
 
 _MOST: Final = 200
 """Taken in at a time, so that the first of very many need not wait for the last."""

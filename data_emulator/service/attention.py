@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from data_emulator.service.store.store import Emulation
+from data_emulator.service.store.emulation import Emulation
 
 _SWEEP_S: Final = 1.0
 """How often it is looked who has been abandoned: all of them in one go, in memory."""

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Final, Literal, cast
 
 import structlog
-from confluent_kafka import KafkaException
 
 from data_emulator.engine.messages import Report
 from data_emulator.engine.object_size import object_bytes
@@ -19,16 +18,17 @@ from data_emulator.engine.outage import Outage, one_line
 from data_emulator.engine.plan import Plan
 from data_emulator.engine.pool import WorkerPool
 from data_emulator.engine.run import Outcome
-from data_emulator.errors import ObjectTooLarge, TooManyEmulations
+from data_emulator.errors import ObjectTooLarge, SinkError, TooManyEmulations
 from data_emulator.formats.catalog import FORMATS
-from data_emulator.model import Checkpoint, State
+from data_emulator.model import Checkpoint, Commit, State
 from data_emulator.service.arrivals import Arrival
+from data_emulator.service.obstacles import obstacle
 from data_emulator.service.outages import Outages
-from data_emulator.service.store.store import Emulation, Store
+from data_emulator.service.store.emulation import Emulation
+from data_emulator.service.store.store import Store, Writer
 from data_emulator.settings import Settings
 from data_emulator.sinks.catalog import SINKS
-from data_emulator.sinks.kafka.probe import end_transaction, was_committed
-from data_emulator.sinks.kafka.writer import Transaction
+from data_emulator.sinks.configured import SinkConfiguration, sink_configurations
 from data_emulator.sinks.parts import part_bytes_for
 
 _MAX_DEATHS: Final = 5
@@ -39,7 +39,7 @@ _MAX_HANGS: Final = 2
 _GETS_ON_S: Final = 1.0
 """Getting on is a record more, or this much more time: some write their one object at the end."""
 _SETTLE_PAUSE_S: Final = 1.0
-_END_TIMEOUT_S: Final = 10.0
+_SETTLE_TIMEOUT_S: Final = 10.0
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +78,8 @@ class Dispatcher:
     def open(self) -> None:
         """Start the workers, and resume what an earlier process left running or queued."""
         self._pool.start()
-        interrupted, queued = self._store.in_state(State.PROCESSING), self._store.in_state(State.QUEUED)
+        sinks = sink_configurations(self._settings)
+        interrupted, queued = (self._without_obstacles(state, sinks) for state in (State.PROCESSING, State.QUEUED))
         self._on_accepted([*interrupted, *queued])
         with self._lock:
             for emulation in interrupted:
@@ -86,9 +87,18 @@ class Dispatcher:
             self._queued.extend(emulation.id for emulation in queued)
             self._start_queued()
         # Apart, so that a broker that is away does not keep the service from starting.
-        left = self._store.transactional_ids()
+        left = [each for each in self._store.writers() if sinks[each.sink].is_configured]
         ids = [emulation.id for emulation in interrupted]
         threading.Thread(target=self._go_on, args=(left, ids), name="recovery", daemon=True).start()
+
+    def _without_obstacles(self, state: State, sinks: Mapping[str, SinkConfiguration]) -> list[Emulation]:
+        """Return the emulations in a state that can be gone on with; the others end as failed, each with the reason."""
+        stored = self._store.in_state(state)
+        obstacles = {each.id: found for each in stored if (found := obstacle(each, sinks))}
+        for emulation_id, error in obstacles.items():
+            log.error("emulation cannot be gone on with", emulation_id=emulation_id, error=error)
+            self._store.end([emulation_id], State.FAILED, error)
+        return [each for each in stored if each.id not in obstacles]
 
     def close(self) -> None:
         """Stop the workers. Running and queued emulations resume when the service starts again."""
@@ -159,17 +169,17 @@ class Dispatcher:
             else:
                 self._pool.stop(each, Outcome(State.CANCELLED, errors[each]))
 
-    def on_opened(self, transactional_id: str) -> None:
-        """Store an id under which transactions may be left open."""
-        self._store.add_transactional_id(transactional_id)
+    def on_opened(self, writer_id: str, sink: str) -> None:
+        """Store that a worker may leave commits open."""
+        self._store.add_writer(writer_id, sink)
 
-    def on_prepared(self, transactional_id: str, transaction: Transaction) -> None:
+    def on_prepared(self, writer_id: str, commit: Commit) -> None:
         """Store what is about to be committed."""
-        self._store.prepare(transactional_id, transaction)
+        self._store.prepare(writer_id, commit)
 
-    def on_reports(self, transactional_id: str, reports: list[Report], settled: bool) -> None:
+    def on_reports(self, writer_id: str, reports: list[Report], settled: bool) -> None:
         """Store progress reports, and start queued emulations where others have ended."""
-        self._store.record(reports, transactional_id if settled else None)
+        self._store.record(reports, writer_id if settled else None)
         for report in (each for each in reports if not each.is_late):
             self.outages.note(report.emulation_id, report.outage)
             self._log_if_behind(report)
@@ -193,9 +203,9 @@ class Dispatcher:
                 reason=report.outage.reason if report.outage else report.outcome and report.outcome.error,
             )
 
-    def on_lost(self, transactional_id: str, emulation_ids: set[str], suspect: str, hung: bool) -> None:
+    def on_lost(self, writer_id: str, emulation_ids: set[str], suspect: str, hung: bool) -> None:
         """Reassign what a dead worker was running."""
-        left = [each for each in self._store.transactional_ids() if each == transactional_id]
+        left = [each for each in self._store.writers() if each.id == writer_id]
         self._go_on(left, sorted(emulation_ids), suspect, hung)
 
     def _start_queued(self) -> None:
@@ -261,12 +271,11 @@ class Dispatcher:
             )
 
     def _go_on(
-        self, transactional_ids: list[str], emulation_ids: list[str], suspect: str | None = None, hung: bool = False
+        self, writers: list[Writer], emulation_ids: list[str], suspect: str | None = None, hung: bool = False
     ) -> None:
         """Find out what dead workers have committed, and reassign their emulations."""
         blame = {suspect: "hung" if hung else "died"}
-        prepared = {each: self._store.prepared(each) for each in transactional_ids}
-        undecided = {each for transaction in prepared.values() if transaction for each in transaction.partitions}
+        undecided = {each for writer in writers for each in writer.emulation_ids}
         with self._lock:
             self._undecided |= undecided
         # What is known of these does not depend on the broker, so they need not wait until it is back.
@@ -274,20 +283,21 @@ class Dispatcher:
             if emulation_id not in undecided:
                 self._go_on_with(emulation_id, blame.get(emulation_id))
         gives_up_at = time.time() + self._settings.sink_outage_s
-        late = [each for each in transactional_ids if not self._settle(each, prepared[each], gives_up_at)]
-        unsettled = {each for key in late if (transaction := prepared[key]) for each in transaction.partitions}
+        late = [each for each in writers if not self._settle(each, gives_up_at)]
+        unsettled = {each: writer.sink for writer in late for each in writer.emulation_ids}
         with self._lock:
             self._undecided -= undecided
         for emulation_id in emulation_ids:
             if emulation_id in unsettled and not self._closing.is_set():
-                error = "Kafka did not come back to tell what was committed of the last records"
+                title = SINKS[unsettled[emulation_id]].title
+                error = f"{title} did not come back to tell what was committed of the last records"
                 outage = self.outages.of(emulation_id)
                 self._end(emulation_id, State.FAILED, f"{error}: {outage.given_up(time.time())}" if outage else error)
             elif emulation_id in undecided:
                 self._go_on_with(emulation_id, blame.get(emulation_id))
         # They have failed meanwhile, but what the broker holds of them must still get into their manifests.
-        for transactional_id in late:
-            self._settle(transactional_id, prepared[transactional_id], math.inf)
+        for writer in late:
+            self._settle(writer, math.inf)
 
     def _go_on_with(self, emulation_id: str, blame: str | None) -> None:
         """Resume an emulation from its checkpoint, or end it if it should end.
@@ -318,39 +328,38 @@ class Dispatcher:
                     state, error = State.CANCELLED, emulation.error
         self._end(emulation_id, state, error)
 
-    def _settle(self, transactional_id: str, prepared: Transaction | None, gives_up_at: float) -> bool:
-        """Find out whether a dead worker's last transaction was committed, waiting for the broker if necessary.
+    def _settle(self, writer: Writer, gives_up_at: float) -> bool:
+        """Find out whether a dead worker's last commit was made, waiting for the sink if necessary.
 
         :param gives_up_at: until when, in Unix seconds.
         :return: whether it could be found out in time.
         """
-        emulation_ids = list(prepared.partitions) if prepared else []
+        settle = SINKS[writer.sink].settle
+        token = writer.commit.token if writer.commit else None
         while not self._closing.is_set():
             try:
-                end_transaction(self._settings, transactional_id, _END_TIMEOUT_S)
-                committed = prepared is not None and was_committed(self._settings, prepared.place)
-            except KafkaException as error:
-                log.warning("kafka transaction not settled yet", error=error.args[0].str())
-                self._note_outage(emulation_ids, error, gives_up_at)
+                committed = settle is not None and settle(self._settings, writer.id, token, _SETTLE_TIMEOUT_S)
+            except SinkError as error:
+                log.warning("commit not settled yet", sink=writer.sink, error=str(error))
+                self._note_outage(writer.emulation_ids, error, gives_up_at)
                 if time.time() > gives_up_at:
                     return False
                 self._closing.wait(_SETTLE_PAUSE_S)
             else:
-                self._store.settle(transactional_id, prepared if committed else None)
-                for each in emulation_ids:
+                self._store.settle(writer.id, writer.commit if committed else None)
+                for each in writer.emulation_ids:
                     self.outages.note(each, None)
                 return True
         return False
 
-    def _note_outage(self, emulation_ids: Iterable[str], error: KafkaException, gives_up_at: float) -> None:
+    def _note_outage(self, emulation_ids: Iterable[str], error: SinkError, gives_up_at: float) -> None:
         """Note that emulations wait to be told what was committed of them, since when their worker noticed it."""
         if gives_up_at == math.inf:
             return  # they have failed
-        reason = one_line(f"Kafka at {self._settings.kafka_bootstrap_servers}: {error.args[0].str()}")
         for each in emulation_ids:
             known = self.outages.of(each)
             since = known.since if known else gives_up_at - self._settings.sink_outage_s
-            self.outages.note(each, Outage(reason, since, gives_up_at))
+            self.outages.note(each, Outage(one_line(str(error)), since, gives_up_at))
 
     def _count_death(self, emulation_id: str, at: Checkpoint) -> int:
         """Return how many workers the emulation has cost in a row, without getting on in between."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Protocol
 
-from data_emulator.model import Records, Written
+from data_emulator.formats.objects import Layout
+from data_emulator.model import Checkpoint, Commit, Records, Written
 
 
 class Sink(ABC):
@@ -57,6 +60,45 @@ class Sink(ABC):
     @abstractmethod
     def take_written(self) -> Written:
         """Return what has been acknowledged, objects only once, partitions only when there is more in them."""
+
+
+class Commits(Protocol):
+    """Where a channel has written down what it is about to make final, in case its process dies meanwhile."""
+
+    writer_id: str
+    """What the commits of this process are known by; no other process has it."""
+
+    def begin(self) -> None:
+        """Announce that commits will be made, any of which may be left open."""
+
+    async def prepare(self, commit: Commit) -> None:
+        """Return once a commit is written down, so that it can be made."""
+
+    def settled(self) -> None:
+        """Note that it is known what became of the last commit."""
+
+
+class Channel(ABC):
+    """What the emulations of one worker share on their way to a kind of sink: its clients, its commits."""
+
+    @abstractmethod
+    def open(
+        self,
+        destination: str,
+        emulation_id: str,
+        checkpoint: Checkpoint,
+        layout: Callable[[], Layout],
+        part_bytes: int,
+    ) -> Sink:
+        """Return the sink of an emulation.
+
+        :param destination: the bucket, folder or topic.
+        :param layout: how records are laid out in objects, where there are any.
+        :param part_bytes: of objects that are sent in parts.
+        """
+
+    async def serve(self) -> None:  # noqa: B027 (not abstract: most have nothing to commit)
+        """Make final what was written, again and again, if this kind of sink needs that. Runs until cancelled."""
 
 
 class Target(ABC):

@@ -11,12 +11,11 @@ import pytest
 from confluent_kafka import Message
 
 from data_emulator.engine import worker
-from data_emulator.model import PartitionWritten, State
+from data_emulator.model import Commit, PartitionWritten, State
 from data_emulator.service.dispatcher import Dispatcher
 from data_emulator.service.emulations import Emulations
 from data_emulator.service.store.store import Store
 from data_emulator.settings import Settings
-from data_emulator.sinks.kafka.writer import Transaction
 from tests.support import dying_worker
 from tests.support.apache_kafka import ApacheKafka
 from tests.support.in_process import PATIENCE_S, ended, start, wait_until, worker_pids
@@ -161,15 +160,15 @@ class Settlements:
     """What the service found out about the transactions of dead workers."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.committed: list[Transaction | None] = []
-        self.not_committed: list[Transaction | None] = []
+        self.committed: list[Commit | None] = []
+        self.not_committed: list[Commit | None] = []
         original = Store.settle
 
-        def settle(store: Store, transactional_id: str, committed: Transaction | None) -> None:
-            prepared = store.prepared(transactional_id)
+        def settle(store: Store, writer_id: str, committed: Commit | None) -> None:
+            prepared = next((each.commit for each in store.writers() if each.id == writer_id), None)
             if prepared is not None:
                 (self.not_committed if committed is None else self.committed).append(prepared)
-            original(store, transactional_id, committed)
+            original(store, writer_id, committed)
 
         monkeypatch.setattr(Store, "settle", settle)
 
@@ -260,7 +259,7 @@ def test_what_cannot_be_found_out_in_time_is_found_out_later(
     finally:
         apache_kafka.start()
     store = service.store
-    wait_until(lambda: all(store.prepared(each) is None for each in store.transactional_ids()), "it is found out")
+    wait_until(lambda: all(each.commit is None for each in store.writers()), "it is found out")
     assert assert_manifest_is_true(service, topic, emulation_id) > 0
     assert service.get(emulation_id).state is State(ends)
 
@@ -323,9 +322,9 @@ def test_a_worker_of_an_earlier_life_is_fenced(serve: Serve, topic: Topic) -> No
     emulation_id = started(service, timeout=3600, rate=200)
     wait_until(lambda: committed_records(service, emulation_id) > 0, "records are committed")
     (of_worker,) = service._dispatcher._pool._workers
-    (transactional_id,) = service.store.transactional_ids()
-    assert of_worker.transactional_id == transactional_id
-    service._dispatcher._settle(transactional_id, service.store.prepared(transactional_id), 0.0)
+    (writer,) = service.store.writers()
+    assert of_worker.writer_id == writer.id
+    service._dispatcher._settle(writer, 0.0)
     # It notices, and its emulation goes on in the next transaction, or the next worker.
     at = committed_records(service, emulation_id)
     wait_until(lambda: committed_records(service, emulation_id) > at, "it goes on")

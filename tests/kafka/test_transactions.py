@@ -15,14 +15,14 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from data_emulator.errors import SinkError
-from data_emulator.model import Checkpoint, Records
+from data_emulator.model import Checkpoint, Commit, Records
 from data_emulator.settings import Settings
 from data_emulator.sinks.kafka import probe as kafka_probe
 from data_emulator.sinks.kafka import writer as kafka_writer
 from data_emulator.sinks.kafka.probe import Place, end_transaction, was_committed
 from data_emulator.sinks.kafka.sink import KafkaSink
 from data_emulator.sinks.kafka.target import KafkaTarget
-from data_emulator.sinks.kafka.writer import KafkaWriter, Transaction
+from data_emulator.sinks.kafka.writer import KafkaWriter
 from tests.support.apache_kafka import ApacheKafka
 from tests.support.reading import as_in_manifest, messages, until_marked
 from tests.support.writers import serving_writer
@@ -81,10 +81,10 @@ async def write_until_taken(to: KafkaSink, what: Records) -> None:
 async def test_what_is_given_up_is_not_visible_and_not_in_the_manifest(
     apache_kafka: ApacheKafka, settings: Settings, topic: str
 ) -> None:
-    prepared: list[Transaction] = []
+    prepared: list[Commit] = []
 
-    async def prepare(transaction: Transaction) -> None:
-        prepared.append(transaction)
+    async def prepare(commit: Commit) -> None:
+        prepared.append(commit)
 
     slow = settings.model_copy(update={"commit_interval_s": 30.0})
     async with serving_writer(slow, str(uuid.uuid4()), prepare) as writer:

@@ -16,7 +16,7 @@ DEADLY_SEED = 666
 ENDLESS_SEED = 667
 
 
-def main(pipe: Connection, settings: Settings, transactional_id: str, at_work: Any) -> None:
+def main(pipe: Connection, settings: Settings, writer_id: str, at_work: Any) -> None:
     """Do what a worker does, until a record of that emulation is to be made."""
     original = RecordSource.take
 
@@ -28,4 +28,4 @@ def main(pipe: Connection, settings: Settings, transactional_id: str, at_work: A
         return original(self, at_most)
 
     RecordSource.take = take  # type: ignore[method-assign]
-    worker.main(pipe, settings, transactional_id, at_work)
+    worker.main(pipe, settings, writer_id, at_work)

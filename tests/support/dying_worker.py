@@ -22,7 +22,7 @@ BROKER = "TEST_WORKER_TAKES_WITH_IT"
 """The variable with the pid of a broker that is killed with it; empty: none."""
 
 
-def main(pipe: Connection, settings: Settings, transactional_id: str, at_work: Any) -> None:
+def main(pipe: Connection, settings: Settings, writer_id: str, at_work: Any) -> None:
     """Do what a worker does, up to that moment."""
     commits = 0
     marker = Path(os.environ[DIED])
@@ -61,4 +61,4 @@ def main(pipe: Connection, settings: Settings, transactional_id: str, at_work: A
         os.kill(os.getpid(), signal.SIGKILL)
 
     KafkaWriter._call = call  # type: ignore[method-assign]
-    worker.main(pipe, settings, transactional_id, at_work)
+    worker.main(pipe, settings, writer_id, at_work)

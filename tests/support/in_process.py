@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from data_emulator.service.emulations import Emulations
-from data_emulator.service.store.store import Emulation
+from data_emulator.service.store.emulation import Emulation
 from data_emulator.wire import EmulationRequest
 
 PATIENCE_S = 120

@@ -7,13 +7,12 @@ import uuid
 from typing import Any
 
 from data_emulator.model import State
-from data_emulator.service.store.store import Emulation
-from data_emulator.wire import EmulationRequest
+from data_emulator.service.store.emulation import AcceptedRequest, Emulation
 
 
 def emulation(**changes: Any) -> Emulation:
     """Return one of transactions to S3, with the largest seeds there are, and `changes` to its fields."""
-    request = EmulationRequest(
+    request = AcceptedRequest(
         emulator_sync="minio",
         emulation_domain=changes.pop("domain", "transaction"),
         format_type="json",

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from data_emulator.model import Commit
 from data_emulator.settings import Settings
-from data_emulator.sinks.kafka.writer import KafkaWriter, Prepare, Transaction
+from data_emulator.sinks.kafka.writer import KafkaWriter, Prepare
 
 
-async def _nothing(_: Transaction) -> None:
+async def _nothing(_: Commit) -> None:
     """Take in what is about to be committed, and let it be."""
 
 

@@ -1,4 +1,4 @@
-"""The state that outlives the process: emulations, and what each has written. SQLAlchemy Core; SQLite in WAL mode."""
+"""Reading and writing the state: emulations, and what each has written. SQLAlchemy Core; SQLite in WAL mode."""
 
 from __future__ import annotations
 
@@ -15,83 +15,15 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from data_emulator.engine.messages import Report
 from data_emulator.errors import ConfigurationError
-from data_emulator.model import Checkpoint, ObjectWritten, PartitionWritten, State
-from data_emulator.sinks.kafka.probe import Place
-from data_emulator.sinks.kafka.writer import Transaction
+from data_emulator.model import Checkpoint, Commit, ObjectWritten, PartitionWritten, State
+from data_emulator.service.store.emulation import Emulation, from_row
+from data_emulator.service.store.migrations import migrate
+from data_emulator.service.store.tables import emulations as _emulations
+from data_emulator.service.store.tables import objects as _objects
+from data_emulator.service.store.tables import partitions as _partitions
+from data_emulator.service.store.tables import untidy as _untidy
+from data_emulator.service.store.tables import writers as _writers
 from data_emulator.sinks.parts import may_have_parts
-from data_emulator.wire import EmulationRequest
-
-_metadata = sa.MetaData()
-
-_emulations = sa.Table(
-    "emulations",
-    _metadata,
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True, comment="in order of arrival"),
-    sa.Column("id", sa.String(36), nullable=False, unique=True),
-    sa.Column("idempotency_key", sa.String(255), unique=True),
-    sa.Column("body_digest", sa.String(64), nullable=False, comment="of the request as it was sent"),
-    sa.Column("request", sa.JSON, nullable=False, comment="as it is carried out: defaults filled in"),
-    sa.Column("domain", sa.String(255), nullable=False, index=True),
-    sa.Column("world_seed", sa.BigInteger, nullable=False),
-    sa.Column("world_users", sa.BigInteger, nullable=False),
-    sa.Column("fraud_share", sa.Double, nullable=False),
-    sa.Column("seed", sa.BigInteger, nullable=False),
-    sa.Column("schema_id", sa.BigInteger, comment="what the schema registry calls the schema of the records"),
-    sa.Column("state", sa.String(16), nullable=False, index=True),
-    sa.Column("error", sa.Text, comment="while it is being cancelled, the one that it will end with"),
-    sa.Column("created_at", sa.Double, nullable=False, comment="Unix seconds, as all times here"),
-    sa.Column("started_at", sa.Double),
-    sa.Column("ended_at", sa.Double),
-    sa.Column("cancel_requested", sa.Boolean, nullable=False, default=False),
-    sa.Column("elapsed_s", sa.Double, nullable=False, default=0.0, comment="how long it has been emulating"),
-    sa.Column("records", sa.BigInteger, nullable=False, default=0),
-    sa.Column("bytes", sa.BigInteger, nullable=False, default=0),
-    sa.Column(
-        "owed_records",
-        sa.BigInteger,
-        nullable=False,
-        default=0,
-        server_default="0",
-        comment="the most that its sink has ever accepted: what is lost of them is made again",
-    ),
-)
-_objects = sa.Table(
-    "objects",
-    _metadata,
-    sa.Column("emulation_id", sa.String(36), sa.ForeignKey("emulations.id"), primary_key=True),
-    sa.Column("key", sa.String(1024), primary_key=True),
-    sa.Column("records", sa.BigInteger, nullable=False),
-    sa.Column("bytes", sa.BigInteger, nullable=False),
-    sa.Column("checksum", sa.String(80), nullable=False),
-)
-_partitions = sa.Table(
-    "partitions",
-    _metadata,
-    sa.Column("emulation_id", sa.String(36), sa.ForeignKey("emulations.id"), primary_key=True),
-    sa.Column("partition", sa.Integer, primary_key=True),
-    sa.Column("first_offset", sa.BigInteger, nullable=False),
-    sa.Column("next_offset", sa.BigInteger, nullable=False),
-    sa.Column("records", sa.BigInteger, nullable=False),
-    sa.Column("bytes", sa.BigInteger, nullable=False),
-)
-_transactions = sa.Table(
-    "transactions",
-    _metadata,
-    sa.Column("transactional_id", sa.String(80), primary_key=True),
-    sa.Column("topic", sa.String(255), comment="where one of the records of the prepared transaction lies"),
-    sa.Column("partition", sa.Integer),
-    sa.Column("offset", sa.BigInteger),
-    sa.Column("partitions", sa.JSON, comment="by emulation, the rows of the table partitions once it is committed"),
-)
-_untidy = sa.Table(
-    "untidy",
-    _metadata,
-    sa.Column("emulation_id", sa.String(36), sa.ForeignKey("emulations.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("due_at", sa.Double, nullable=False, index=True, comment="when to look for what it has left behind"),
-    sa.Column("looks", sa.Integer, nullable=False, comment="how often everything was deleted that was found"),
-)
-"""Ended emulations of which more may lie in the store than the manifest lists."""
-
 
 _REPORT = (
     _emulations.update()
@@ -196,40 +128,26 @@ def _end_row(emulation_id: str, state: State, error: str | None, at: float) -> d
     return {"of": emulation_id, "end_state": state, "end_error": error, "at": at}
 
 
-def _forget_prepared(transactional_id: str) -> sa.Update:
-    return (
-        _transactions.update()
-        .where(_transactions.c.transactional_id == transactional_id)
-        .values(topic=None, partition=None, offset=None, partitions=sa.null())
-    )
+def _forget_commit(writer_id: str) -> sa.Update:
+    return _writers.update().where(_writers.c.id == writer_id).values(token=None, partitions=sa.null())
 
 
 @dataclass(frozen=True)
-class Emulation:
-    """An emulation as stored. Times are Unix seconds; `schema_id` is of the schema registry, for Avro in Kafka.
+class Writer:
+    """A worker process that may have left a commit open.
 
-    With `cancel_requested` and before its end, `error` is the one that it will end with. `owed_records`: as in
-    `Checkpoint`.
+    :param sink: as in a request's `emulator_sync`.
+    :param commit: what it was about to make final, if it is not known what became of it.
     """
 
     id: str
-    body_digest: str
-    request: EmulationRequest
-    world_seed: int
-    world_users: int
-    fraud_share: float
-    seed: int
-    state: State
-    error: str | None
-    created_at: float
-    started_at: float | None
-    ended_at: float | None
-    elapsed_s: float
-    cancel_requested: bool
-    records: int
-    bytes: int
-    schema_id: int | None = None
-    owed_records: int = 0
+    sink: str
+    commit: Commit | None
+
+    @property
+    def emulation_ids(self) -> list[str]:
+        """The emulations of which it is not known yet what was made final."""
+        return list(self.commit.partitions) if self.commit else []
 
 
 @dataclass(frozen=True)
@@ -265,17 +183,9 @@ class Store:
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _configure_sqlite)
         try:
-            _metadata.create_all(self._engine)
-            self._add_owed_records()
+            migrate(self._engine)
         except DBAPIError as error:
             raise ConfigurationError(f"DATA_EMULATOR_DATABASE_URL: {error.orig}") from None
-
-    def _add_owed_records(self) -> None:
-        """Add the column `owed_records` to a database that was made before there was one."""
-        with self._engine.begin() as connection:
-            if "owed_records" not in {each["name"] for each in sa.inspect(connection).get_columns("emulations")}:
-                connection.execute(sa.text("ALTER TABLE emulations ADD COLUMN owed_records BIGINT DEFAULT 0 NOT NULL"))
-                connection.execute(_emulations.update().values(owed_records=_emulations.c.records))
 
     def close(self) -> None:
         """Close all connections."""
@@ -324,7 +234,7 @@ class Store:
             rows = connection.execute(
                 _emulations.select().where(_emulations.c.idempotency_key.in_(idempotency_keys))
             ).all()
-        return {row.idempotency_key: _emulation(row) for row in rows}
+        return {row.idempotency_key: from_row(row) for row in rows}
 
     def get(self, emulation_id: str) -> Emulation | None:
         """Return an emulation."""
@@ -336,7 +246,7 @@ class Store:
         with self._engine.connect() as connection:
             for start in range(0, len(emulation_ids), 500):  # databases bound the number of parameters
                 chosen = _emulations.c.id.in_(emulation_ids[start : start + 500])
-                found |= {row.id: _emulation(row) for row in connection.execute(_emulations.select().where(chosen))}
+                found |= {row.id: from_row(row) for row in connection.execute(_emulations.select().where(chosen))}
         return found
 
     def get_ended(self, emulation_ids: Sequence[str]) -> tuple[dict[str, Emulation], set[str]]:
@@ -349,7 +259,7 @@ class Store:
                 chosen = _emulations.c.id.in_(emulation_ids[start : start + 500])
                 existing.update(connection.scalars(sa.select(_emulations.c.id).where(chosen)))
                 rows = connection.execute(_emulations.select().where(chosen, is_terminal))
-                ended |= {row.id: _emulation(row) for row in rows}
+                ended |= {row.id: from_row(row) for row in rows}
         return ended, existing
 
     def page(self, state: State | None, domain: str | None, limit: int, offset: int) -> tuple[list[Emulation], int]:
@@ -363,7 +273,7 @@ class Store:
         with self._engine.connect() as connection:
             total = connection.execute(sa.select(sa.func.count()).select_from(_emulations).where(matching)).scalar_one()
             rows = connection.execute(newest_first.limit(limit).offset(offset))
-            return [_emulation(row) for row in rows], total
+            return [from_row(row) for row in rows], total
 
     def in_state(self, state: State) -> list[Emulation]:
         """Return the emulations in a state, the oldest first."""
@@ -371,7 +281,7 @@ class Store:
             rows = connection.execute(
                 _emulations.select().where(_emulations.c.state == state).order_by(_emulations.c.number)
             )
-            return [_emulation(row) for row in rows]
+            return [from_row(row) for row in rows]
 
     def counts(self) -> dict[str, tuple[int, int, int]]:
         """Return for each state how many emulations are in it, and their records and bytes."""
@@ -417,7 +327,7 @@ class Store:
     def record(self, reports: list[Report], settled: str | None = None) -> None:
         """Store what a worker reports, all of it or nothing.
 
-        :param settled: forget what was prepared under this transactional id: the reports know what became of it.
+        :param settled: forget the commit of this writer: the reports know what became of it.
         """
         with self._write() as connection:
             if reports:
@@ -444,7 +354,7 @@ class Store:
             if late := [{"of": report.emulation_id} for report in reports if report.is_late]:
                 connection.execute(_CORRECT_TOTALS, late)
             if settled is not None:
-                connection.execute(_forget_prepared(settled))
+                connection.execute(_forget_commit(settled))
 
     def untidy(self, now: float, limit: int) -> list[Untidy]:
         """Return ended emulations of which more may lie in a sink than is listed, and that are due to be looked at."""
@@ -481,44 +391,31 @@ class Store:
         with self._write() as connection:
             connection.execute(_untidy.delete().where(_untidy.c.emulation_id == emulation_id))
 
-    def add_transactional_id(self, transactional_id: str) -> None:
-        """Note that transactions may be open under this id."""
+    def add_writer(self, writer_id: str, sink: str) -> None:
+        """Note that a worker may leave commits open from now on."""
         with self._write() as connection:
-            connection.execute(_transactions.insert().values(transactional_id=transactional_id))
+            connection.execute(_writers.insert().values(id=writer_id, sink=sink))
 
-    def transactional_ids(self) -> list[str]:
-        """Return the ids under which transactions may be open."""
+    def writers(self) -> list[Writer]:
+        """Return the workers that may have left a commit open."""
         with self._engine.connect() as connection:
-            return list(connection.execute(sa.select(_transactions.c.transactional_id)).scalars())
+            return [_writer(row) for row in connection.execute(_writers.select())]
 
-    def prepare(self, transactional_id: str, transaction: Transaction) -> None:
+    def prepare(self, writer_id: str, commit: Commit) -> None:
         """Note what is about to be committed."""
-        rows = {key: [vars(each) for each in partitions] for key, partitions in transaction.partitions.items()}
+        rows = {key: [vars(each) for each in partitions] for key, partitions in commit.partitions.items()}
         with self._write() as connection:
             connection.execute(
-                _transactions.update()
-                .where(_transactions.c.transactional_id == transactional_id)
-                .values(**vars(transaction.place), partitions=rows)
+                _writers.update().where(_writers.c.id == writer_id).values(token=commit.token, partitions=rows)
             )
 
-    def prepared(self, transactional_id: str) -> Transaction | None:
-        """Return what was about to be committed, if it is not known what became of it."""
-        with self._engine.connect() as connection:
-            row = connection.execute(
-                _transactions.select().where(_transactions.c.transactional_id == transactional_id)
-            ).first()
-        if row is None or row.partitions is None:
-            return None
-        partitions = {key: tuple(PartitionWritten(**each) for each in rows) for key, rows in row.partitions.items()}
-        return Transaction(Place(row.topic, row.partition, row.offset), partitions)
-
-    def settle(self, transactional_id: str, committed: Transaction | None) -> None:
-        """Forget a transactional id, and take in what was committed under it last."""
+    def settle(self, writer_id: str, committed: Commit | None) -> None:
+        """Forget a writer, and take in what it has committed last."""
         with self._write() as connection:
             self._set_partitions(connection, committed.partitions if committed else {})
             if committed:
                 connection.execute(_CORRECT_TOTALS, [{"of": each} for each in committed.partitions])
-            connection.execute(_transactions.delete().where(_transactions.c.transactional_id == transactional_id))
+            connection.execute(_writers.delete().where(_writers.c.id == writer_id))
 
     def checkpoint(self, emulation: Emulation) -> Checkpoint:
         """Return where an emulation is to be gone on with."""
@@ -565,7 +462,7 @@ class Store:
     def _first(self, condition: sa.ColumnElement[bool]) -> Emulation | None:
         with self._engine.connect() as connection:
             row = connection.execute(_emulations.select().where(condition)).first()
-        return None if row is None else _emulation(row)
+        return None if row is None else from_row(row)
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:
@@ -581,24 +478,8 @@ def _configure_sqlite(connection: Any, _: Any) -> None:
     cursor.close()
 
 
-def _emulation(row: Row[Any]) -> Emulation:
-    return Emulation(
-        id=row.id,
-        body_digest=row.body_digest,
-        request=EmulationRequest.model_validate(row.request),
-        world_seed=row.world_seed,
-        world_users=row.world_users,
-        fraud_share=row.fraud_share,
-        seed=row.seed,
-        state=State(row.state),
-        error=row.error,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        elapsed_s=row.elapsed_s,
-        cancel_requested=row.cancel_requested,
-        records=row.records,
-        bytes=row.bytes,
-        schema_id=row.schema_id,
-        owed_records=row.owed_records,
-    )
+def _writer(row: Row[Any]) -> Writer:
+    if row.partitions is None:
+        return Writer(row.id, row.sink, None)
+    partitions = {key: tuple(PartitionWritten(**each) for each in rows) for key, rows in row.partitions.items()}
+    return Writer(row.id, row.sink, Commit(row.token, partitions))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from dataclasses import dataclass
@@ -26,6 +27,16 @@ class Place:
     topic: str
     partition: int
     offset: int
+
+    @property
+    def token(self) -> str:
+        """The place as text, by which to find it again."""
+        return json.dumps([self.topic, self.partition, self.offset])
+
+    @classmethod
+    def of(cls, token: str) -> Place:
+        """Return the place that a token stands for."""
+        return cls(*json.loads(token))
 
 
 def was_committed(settings: Settings, place: Place) -> bool:

@@ -13,7 +13,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Protocol
 
@@ -22,7 +21,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from data_emulator.errors import SinkError
-from data_emulator.model import PartitionWritten
+from data_emulator.model import Commit, PartitionWritten
 from data_emulator.settings import Settings
 from data_emulator.sinks.kafka.probe import Place, is_visible, was_committed
 from data_emulator.sinks.kafka.target import client_config
@@ -36,18 +35,6 @@ _BATCH_RECORDS: Final = 1000
 _TRANSACTION_TIMEOUT_S: Final = 60
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Transaction:
-    """What a transaction will have made final, once committed.
-
-    :param place: where one of its records lies.
-    :param partitions: for each emulation in it, all that is final then.
-    """
-
-    place: Place
-    partitions: dict[str, tuple[PartitionWritten, ...]]
 
 
 class Member(Protocol):
@@ -73,8 +60,8 @@ class Member(Protocol):
         """Make what is pending final, or forget it because of an error."""
 
 
-Prepare = Callable[[Transaction], Awaitable[None]]
-"""Stores a transaction where it outlives this process; returns when it is stored."""
+Prepare = Callable[[Commit], Awaitable[None]]
+"""Stores what is about to be committed where it outlives this process; returns when it is stored."""
 
 
 def producer_config(settings: Settings, transactional_id: str | None) -> dict[str, Any]:
@@ -291,11 +278,11 @@ class KafkaWriter:
         members, self._members = self._members, set()
         self._joined.clear()
         self._soon.clear()
-        prepared: Transaction | None = None
+        prepared: Commit | None = None
         try:
             await self._flush(members)
             if self._transactional_id:
-                prepared = _transaction(members)
+                prepared = _commit_of(members)
                 await self._prepare(prepared)
                 await self._call("commit_transaction")
         except (KafkaException, SinkError) as error:
@@ -328,7 +315,7 @@ class KafkaWriter:
             member.settle(error)
         self._on_final()
 
-    async def _recover(self, members: set[Member], reason: SinkError, prepared: Transaction | None) -> None:
+    async def _recover(self, members: set[Member], reason: SinkError, prepared: Commit | None) -> None:
         """Get back to where a transaction can begin, and settle what became of the last one."""
         self._set_broken(reason)
         if prepared is None:
@@ -351,20 +338,21 @@ class KafkaWriter:
         if prepared is not None:
             self._settle(members, reason)
 
-    async def _has_been_committed(self, transaction: Transaction) -> bool:
+    async def _has_been_committed(self, commit: Commit) -> bool:
         """Tell whether the transaction is there for readers of committed records, as soon as the broker can tell.
 
         :raises RuntimeError: when it cannot for as long as a sink may be away. That ends the worker, and the service
             fails the emulations that were in it, but not before it has looked for as long again.
         """
+        place = Place.of(commit.token)
         deadline = time.monotonic() + self._settings.sink_outage_s
         while True:
             try:
-                return await asyncio.to_thread(was_committed, self._settings, transaction.place)
+                return await asyncio.to_thread(was_committed, self._settings, place)
             except KafkaException as error:
                 log.warning("fate of a kafka transaction not known yet", error=error.args[0].str())
                 if time.monotonic() > deadline:
-                    raise RuntimeError(f"kafka does not tell what became of {transaction.place}") from error
+                    raise RuntimeError(f"kafka does not tell what became of {place}") from error
                 await asyncio.sleep(_RETRY_PAUSE_S)
 
     async def _connect(self) -> None:
@@ -396,9 +384,9 @@ class KafkaWriter:
                 return
 
 
-def _transaction(members: set[Member]) -> Transaction:
+def _commit_of(members: set[Member]) -> Commit:
     partitions = {member.emulation_id: member.if_committed() for member in members}
     for member in members:
         if (place := member.any_offset()) is not None:
-            return Transaction(Place(member.topic, *place), partitions)
+            return Commit(Place(member.topic, *place).token, partitions)
     raise SinkError("Kafka: the transaction is empty")

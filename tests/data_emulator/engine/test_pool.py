@@ -13,9 +13,8 @@ from data_emulator.engine.messages import Report
 from data_emulator.engine.plan import Plan
 from data_emulator.engine.pool import WorkerPool
 from data_emulator.engine.run import Outcome
-from data_emulator.model import State
+from data_emulator.model import Commit, State
 from data_emulator.settings import Settings
-from data_emulator.sinks.kafka.writer import Transaction
 from tests.support.engine_fakes import plan
 
 pytestmark = pytest.mark.integration
@@ -33,19 +32,19 @@ class Service:
         self._lock = threading.Lock()
         self.pool = WorkerPool(settings, self)
 
-    def on_opened(self, transactional_id: str) -> None:
+    def on_opened(self, writer_id: str, sink: str) -> None:
         raise AssertionError
 
-    def on_prepared(self, transactional_id: str, transaction: Transaction) -> None:
+    def on_prepared(self, writer_id: str, commit: Commit) -> None:
         raise AssertionError
 
-    def on_reports(self, transactional_id: str, reports: list[Report], settled: bool) -> None:
-        assert transactional_id
+    def on_reports(self, writer_id: str, reports: list[Report], settled: bool) -> None:
+        assert writer_id
         assert not settled
         with self._lock:
             self.reports |= {report.emulation_id: report for report in reports}
 
-    def on_lost(self, transactional_id: str, emulation_ids: set[str], suspect: str, hung: bool) -> None:
+    def on_lost(self, writer_id: str, emulation_ids: set[str], suspect: str, hung: bool) -> None:
         with self._lock:
             self.lost |= emulation_ids
             self.hung = hung

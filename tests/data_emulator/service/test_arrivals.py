@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from data_emulator.service.arrivals import Arrival, Arrivals
-from data_emulator.service.store.store import Emulation
+from data_emulator.service.store.emulation import Emulation
 from tests.support.new_emulation import emulation
 
 PATIENCE_S = 30

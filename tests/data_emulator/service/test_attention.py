@@ -14,7 +14,7 @@ from data_emulator.model import State
 from data_emulator.service import attention
 from data_emulator.service.attention import Attention
 from data_emulator.service.emulations import Emulations
-from data_emulator.service.store.store import Emulation
+from data_emulator.service.store.emulation import Emulation
 from data_emulator.settings import Settings
 from tests.support.in_process import Clock, wait_until
 from tests.support.new_emulation import emulation

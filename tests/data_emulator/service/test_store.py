@@ -11,10 +11,8 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from data_emulator.engine.messages import Report
 from data_emulator.engine.run import Outcome
-from data_emulator.model import Checkpoint, ObjectWritten, PartitionWritten, State, Written
-from data_emulator.service.store.store import Store
-from data_emulator.sinks.kafka.probe import Place
-from data_emulator.sinks.kafka.writer import Transaction
+from data_emulator.model import Checkpoint, Commit, ObjectWritten, PartitionWritten, State, Written
+from data_emulator.service.store.store import Store, Writer
 from tests.support.new_emulation import emulation
 
 
@@ -86,18 +84,6 @@ def test_what_an_emulation_owes_outlives_an_outage_and_the_process(store: Store,
     assert again.checkpoint(kept) == Checkpoint(
         elapsed_s=2.5, records=10, bytes=100, objects=1, owed_records=30, is_resumed=True
     )
-
-
-def test_a_database_made_before_anything_was_owed_opens(store: Store, path: Path) -> None:
-    new = emulation()
-    store.add([(new, None)])
-    store.record([report(new.id, 30)])
-    store.close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("ALTER TABLE emulations DROP COLUMN owed_records")
-    kept = Store(f"sqlite:///{path}").get(new.id)
-    assert kept is not None
-    assert kept.owed_records == 30
 
 
 def test_a_key_is_taken_once(store: Store) -> None:
@@ -197,45 +183,41 @@ def test_a_checkpoint_is_what_is_written_for_good(store: Store) -> None:
 
 
 @pytest.fixture
-def prepared(store: Store) -> Transaction:
+def prepared(store: Store) -> Commit:
     """Two emulations that had something in Kafka, and more that is about to be committed."""
     ids = [added(store), added(store)]
     store.record([report(each, 10, Written(partitions=[partition(0, 0, 10)])) for each in ids])
     after = (partition(0, 0, 30), partition(2, 5, 15))
-    transaction = Transaction(Place("transactions", 2, 5), dict.fromkeys(ids, after))
-    store.add_transactional_id("writer")
-    store.prepare("writer", transaction)
-    return transaction
+    commit = Commit("a token", dict.fromkeys(ids, after))
+    store.add_writer("writer", "kafka")
+    store.prepare("writer", commit)
+    return commit
 
 
-def partitions_of(store: Store, transaction: Transaction) -> list[list[PartitionWritten]]:
-    return [store.manifest(each)[1] for each in transaction.partitions]
+def partitions_of(store: Store, commit: Commit) -> list[list[PartitionWritten]]:
+    return [store.manifest(each)[1] for each in commit.partitions]
 
 
-def test_what_is_prepared_survives_and_is_not_in_the_manifest_yet(
-    store: Store, path: Path, prepared: Transaction
-) -> None:
+def test_what_is_prepared_survives_and_is_not_in_the_manifest_yet(store: Store, path: Path, prepared: Commit) -> None:
     store.close()
     again = Store(f"sqlite:///{path}")
-    assert again.transactional_ids() == ["writer"]
-    assert again.prepared("writer") == prepared
+    assert again.writers() == [Writer("writer", "kafka", prepared)]
     assert partitions_of(again, prepared) == [[partition(0, 0, 10)]] * 2
 
 
-def test_what_was_committed_is_taken_in_and_its_producer_forgotten(store: Store, prepared: Transaction) -> None:
+def test_what_was_committed_is_taken_in_and_its_producer_forgotten(store: Store, prepared: Commit) -> None:
     store.settle("writer", prepared)
     assert partitions_of(store, prepared) == [[partition(0, 0, 30), partition(2, 5, 15)]] * 2
-    assert store.transactional_ids() == []
-    assert store.prepared("writer") is None
+    assert store.writers() == []
 
 
-def test_what_was_not_committed_is_forgotten(store: Store, prepared: Transaction) -> None:
+def test_what_was_not_committed_is_forgotten(store: Store, prepared: Commit) -> None:
     store.settle("writer", None)
     assert partitions_of(store, prepared) == [[partition(0, 0, 10)]] * 2
-    assert store.transactional_ids() == []
+    assert store.writers() == []
 
 
-def test_what_is_settled_late_counts_for_those_that_have_ended(store: Store, prepared: Transaction) -> None:
+def test_what_is_settled_late_counts_for_those_that_have_ended(store: Store, prepared: Commit) -> None:
     store.end(prepared.partitions, State.FAILED, "the broker was away")
     store.settle("writer", prepared)
     for emulation_id in prepared.partitions:
@@ -244,25 +226,24 @@ def test_what_is_settled_late_counts_for_those_that_have_ended(store: Store, pre
         assert (ended.state, ended.records, ended.bytes) == (State.FAILED, 40, 400)
 
 
-def test_a_report_that_knows_the_end_of_it_forgets_what_was_prepared(store: Store, prepared: Transaction) -> None:
+def test_a_report_that_knows_the_end_of_it_forgets_what_was_prepared(store: Store, prepared: Commit) -> None:
     reports = [report(each, 40, Written(partitions=list(rows))) for each, rows in prepared.partitions.items()]
     store.record(reports)
-    assert store.prepared("writer") == prepared  # these did not
+    assert store.writers()[0].commit == prepared  # these did not
     store.record(reports, "another")
-    assert store.prepared("writer") == prepared
+    assert store.writers()[0].commit == prepared
     store.record(reports, "writer")
-    assert store.prepared("writer") is None
-    assert store.transactional_ids() == ["writer"]  # it goes on
+    assert store.writers() == [Writer("writer", "kafka", None)]  # it goes on
     assert partitions_of(store, prepared) == [[partition(0, 0, 30), partition(2, 5, 15)]] * 2
     store.prepare("writer", prepared)
-    assert store.prepared("writer") == prepared
+    assert store.writers()[0].commit == prepared
 
 
-def test_what_a_report_knows_is_forgotten_only_if_the_report_is_kept(store: Store, prepared: Transaction) -> None:
+def test_what_a_report_knows_is_forgotten_only_if_the_report_is_kept(store: Store, prepared: Commit) -> None:
     one = next(iter(prepared.partitions))
     with pytest.raises(IntegrityError):
         store.record([report(one, 40, Written(objects=[an_object(7), an_object(7)]))], "writer")
-    assert store.prepared("writer") == prepared
+    assert store.writers()[0].commit == prepared
 
 
 def test_a_wish_to_cancel_survives(store: Store, path: Path) -> None:
