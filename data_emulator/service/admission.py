@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from data_emulator.domains import all_domains, broken_domains
+from data_emulator.domains import all_domains, broken_domains, generator_version
 from data_emulator.errors import InvalidRequest, SinkUnavailable
 from data_emulator.model import State
 from data_emulator.service.format_rules import checked_avro_schema, checked_compression
@@ -101,6 +101,7 @@ class Admission:
             world_seed=self._world_seed(request),
             world_users=self._settings.world_users,
             fraud_share=self._settings.fraud_share,
+            generator=generator_version(domain),
             seed=seed,
             state=State.QUEUED,
             error=None,

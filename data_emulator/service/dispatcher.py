@@ -12,6 +12,7 @@ from typing import Final, Literal, cast
 
 import structlog
 
+from data_emulator.domains import generator_version
 from data_emulator.engine.messages import Report
 from data_emulator.engine.object_size import object_bytes
 from data_emulator.engine.outage import Outage, one_line
@@ -22,7 +23,7 @@ from data_emulator.errors import ObjectTooLarge, SinkError, TooManyEmulations
 from data_emulator.formats.catalog import FORMATS
 from data_emulator.model import Checkpoint, Commit, State
 from data_emulator.service.arrivals import Arrival
-from data_emulator.service.obstacles import obstacle
+from data_emulator.service.obstacles import misfit, obstacle
 from data_emulator.service.outages import Outages
 from data_emulator.service.store.emulation import Emulation
 from data_emulator.service.store.store import Store, Writer
@@ -221,7 +222,7 @@ class Dispatcher:
                 return
             self._queued.popleft()
             self._running[emulation.id] = plan.memory_bytes
-            self._store.set_processing(emulation.id, started_at)
+            self._store.set_processing(emulation.id, started_at, generator_version(emulation.request.emulation_domain))
             self._pool.run(plan)
 
     def _has_room_for(self, plan: Plan, count: int, memory_bytes: int) -> bool:
@@ -312,21 +313,31 @@ class Dispatcher:
             if emulation is not None and not emulation.state.is_terminal:
                 checkpoint = self._store.checkpoint(emulation)
                 times = self._count_death(emulation_id, checkpoint) if blame else 0
-                if times < (_MAX_HANGS if blame == "hung" else _MAX_DEATHS):
-                    log.info(
-                        "emulation goes on",
-                        emulation_id=emulation_id,
-                        records=checkpoint.records,
-                        owed_records=checkpoint.owed_records,
-                    )
-                    self._pool.run(self._plan(emulation, checkpoint))
-                    if emulation.cancel_requested:  # by a worker too: the dead one may have left objects behind
-                        self._pool.stop(emulation_id, Outcome(State.CANCELLED, emulation.error))
+                if times >= (_MAX_HANGS if blame == "hung" else _MAX_DEATHS):
+                    error = f"its worker process {blame} {times} times in a row"
+                elif not emulation.cancel_requested:
+                    error = misfit(emulation, checkpoint.records)
+                if error is None:
+                    self._resume(emulation, checkpoint)
                     return
-                error = f"its worker process {blame} {times} times in a row"
                 if emulation.cancel_requested:
                     state, error = State.CANCELLED, emulation.error
         self._end(emulation_id, state, error)
+
+    def _resume(self, emulation: Emulation, checkpoint: Checkpoint) -> None:
+        """Give an emulation to a worker again. Call it with the lock held."""
+        log.info(
+            "emulation goes on",
+            emulation_id=emulation.id,
+            records=checkpoint.records,
+            owed_records=checkpoint.owed_records,
+        )
+        generator = generator_version(emulation.request.emulation_domain)
+        if emulation.generator != generator and not emulation.cancel_requested:
+            self._store.set_generator(emulation.id, generator)
+        self._pool.run(self._plan(emulation, checkpoint))
+        if emulation.cancel_requested:  # by a worker too: the dead one may have left objects behind
+            self._pool.stop(emulation.id, Outcome(State.CANCELLED, emulation.error))
 
     def _settle(self, writer: Writer, gives_up_at: float) -> bool:
         """Find out whether a dead worker's last commit was made, waiting for the sink if necessary.

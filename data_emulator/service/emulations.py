@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import structlog
 
+from data_emulator.domains.people import pools_digest
 from data_emulator.engine.object_size import SMALL_IN_S
 from data_emulator.engine.outage import Outage
 from data_emulator.errors import (
@@ -62,6 +63,7 @@ class Emulations:
 
     def open(self) -> None:
         """Start the workers, and resume what an earlier process left running or queued."""
+        pools_digest()  # takes a tenth of a second, once: better now than while requests wait
         self._dispatcher.open()
         self._attention.open()
         self._tidier.open()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from data_emulator.domains import all_domains, broken_domains
+from data_emulator.domains import all_domains, broken_domains, generator_version
 from data_emulator.formats.catalog import FORMATS
 from data_emulator.service.store.emulation import Emulation
 from data_emulator.sinks.configured import SinkConfiguration
@@ -30,3 +30,17 @@ def obstacle(emulation: Emulation, sinks: Mapping[str, SinkConfiguration]) -> st
     if request.format_type not in FORMATS:
         return f"there is no format {request.format_type!r} any more"
     return None
+
+
+def misfit(emulation: Emulation, records: int) -> str | None:
+    """Return why the rest of an emulation would not fit what it has written, or `None`.
+
+    :param records: how many it has written for good. With none, whatever makes them now fits.
+    """
+    now = generator_version(emulation.request.emulation_domain)
+    if not records or emulation.generator in (None, now):
+        return None
+    return (
+        f"its first {records:,} records were made by generator {emulation.generator}, and this service has {now}, "
+        "which makes other bytes of the same seed: start it again"
+    )

@@ -79,6 +79,7 @@ _REQUIRED: Final = ("emulator_sync", "format_type", "sync_type", "max_chunk_size
 class Emulation:
     """An emulation as stored. Times are Unix seconds; `schema_id` is of the schema registry, for Avro in Kafka.
 
+    `generator` is what `domains.generator_version` said when its first record was made, `None` if that was not kept.
     With `cancel_requested` and before its end, `error` is the one that it will end with. `owed_records`: as in
     `Checkpoint`.
     """
@@ -101,6 +102,7 @@ class Emulation:
     bytes: int
     schema_id: int | None = None
     owed_records: int = 0
+    generator: str | None = None
 
 
 def from_row(row: Row[Any]) -> Emulation:
@@ -124,4 +126,5 @@ def from_row(row: Row[Any]) -> Emulation:
         bytes=row.bytes,
         schema_id=row.schema_id,
         owed_records=row.owed_records,
+        generator=row.generator,
     )

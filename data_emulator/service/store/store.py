@@ -214,6 +214,7 @@ class Store:
                 "world_seed": emulation.world_seed,
                 "world_users": emulation.world_users,
                 "fraud_share": emulation.fraud_share,
+                "generator": emulation.generator,
                 "schema_id": emulation.schema_id,
                 "seed": emulation.seed,
                 "state": emulation.state,
@@ -290,14 +291,26 @@ class Store:
         with self._engine.connect() as connection:
             return {state: (int(n), int(records), int(size)) for state, n, records, size in connection.execute(sums)}
 
-    def set_processing(self, emulation_id: str, started_at: float) -> None:
-        """Note that an emulation starts: a worker is about to be given it."""
+    def set_processing(self, emulation_id: str, started_at: float, generator: str | None = None) -> None:
+        """Note that an emulation starts: a worker is about to be given it.
+
+        :param generator: what makes its records; `None`: what it was accepted with.
+        """
         with self._write() as connection:
             connection.execute(
                 _emulations.update()
                 .where(_emulations.c.id == emulation_id)
-                .values(state=State.PROCESSING, started_at=started_at)
+                .values(
+                    state=State.PROCESSING,
+                    started_at=started_at,
+                    generator=sa.func.coalesce(generator, _emulations.c.generator),
+                )
             )
+
+    def set_generator(self, emulation_id: str, generator: str | None) -> None:
+        """Note what makes an emulation's records from now on."""
+        with self._write() as connection:
+            connection.execute(_emulations.update().where(_emulations.c.id == emulation_id).values(generator=generator))
 
     def request_cancel(self, errors: Mapping[str, str | None]) -> dict[str, str | None]:
         """Note that emulations are to end as cancelled, whoever runs them, and what the error of each is to say.

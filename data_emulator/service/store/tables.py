@@ -19,6 +19,7 @@ emulations = sa.Table(
     sa.Column("world_users", sa.BigInteger, nullable=False),
     sa.Column("fraud_share", sa.Double, nullable=False),
     sa.Column("seed", sa.BigInteger, nullable=False),
+    sa.Column("generator", sa.String(255), comment="the version of what makes its records: domains.generator_version"),
     sa.Column("schema_id", sa.BigInteger, comment="what the schema registry calls the schema of the records"),
     sa.Column("state", sa.String(16), nullable=False, index=True),
     sa.Column("error", sa.Text, comment="while it is being cancelled, the one that it will end with"),
