@@ -25,6 +25,7 @@ from data_emulator.service.arrivals import Arrivals
 from data_emulator.service.attention import Attention
 from data_emulator.service.dispatcher import Dispatcher
 from data_emulator.service.store.emulation import Emulation
+from data_emulator.service.store.ownership import Ownership
 from data_emulator.service.store.store import Store
 from data_emulator.service.tidying import Tidier
 from data_emulator.service.waiters import Waiters
@@ -49,6 +50,7 @@ class Emulations:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self.settings = settings
+        self._ownership = Ownership(settings.database_url)
         self.store = Store(settings.database_url)
         self.sinks = sink_configurations(settings)
         self.targets: dict[str, Target] = {
@@ -82,6 +84,7 @@ class Emulations:
         if tidy_s:
             self._tidier.tidy_up(tidy_s)
         self.store.close()
+        self._ownership.release()
 
     async def start(self, request: EmulationRequest, idempotency_key: str | None) -> tuple[Emulation, bool]:
         """Start an emulation, or find the one that this key has started; `True` if it already existed.
