@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,18 @@ def main() -> None:
     from airflow.utils.db import initdb
 
     from include.domain_list import parse
+    from include.operators import pool_check
     from include.triggers import emulation
 
     initdb()
     # dag.test() runs triggers in the task's own process, where the defer race cannot happen.
     emulation.FIRST_EVENT_AFTER_S = 0.0
     parse.POLL_INTERVAL_S = 0.05
+    # It runs one task after the other, and waits with nothing else to do until one is due again.
+    pool_check._LOOK_EVERY_S = 1
     dag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).dags["all_emulations_dag"]
+    for task in dag.tasks:
+        task.retry_delay = timedelta(0)
     scenarios = json.loads(Path(sys.argv[1]).read_text())
     Path(sys.argv[2]).write_text(json.dumps({name: run(dag, value) for name, value in scenarios.items()}))
 

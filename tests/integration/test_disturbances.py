@@ -31,7 +31,7 @@ HEARTBEAT_MISSED_WITHIN_S = 420
 @pytest.mark.parametrize(("dag_id", "task_id"), [("two_tasks", "start"), pytest.param("one_task", "run", marks=whole)])
 def test_the_worker_dies_after_the_start_was_sent(dag_id: str, task_id: str, start_run: StartRun, door: Door) -> None:
     with door.holding_starts():
-        run = start_run(dag_id, timeout=20)
+        run = start_run(dag_id, timeout=5)
         wait_until(door.holds.is_set)
         os.kill(run.task(task_id)["pid"], signal.SIGKILL)
         wait_until(lambda: run.task(task_id)["try_number"] == 2)
@@ -297,7 +297,7 @@ def test_the_dag_is_paused_while_it_waits(start_run: StartRun, airflow: AirflowA
 def test_the_triggerer_goes_and_comes_back(how: str, start_run: StartRun, whole_stack: Stack, door: Door) -> None:
     assert whole_stack.airflow is not None
     triggerer = whole_stack.airflow.components["triggerer"]
-    run = start_run(timeout=25)
+    run = start_run(timeout=15)
     run.is_waited_for("wait")
     getattr(triggerer, how)()
     time.sleep(3)

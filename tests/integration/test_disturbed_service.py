@@ -31,7 +31,7 @@ STRAYED_FOR_S = 2
 def test_waits_go_on_after_answers_that_are_not_the_services(
     answer: httpx.Response, start_run: StartRun, door: Door
 ) -> None:
-    runs = [start_run(timeout=45) for _ in range(5)]
+    runs = [start_run(timeout=30) for _ in range(3)]
     for run in runs:
         run.is_waited_for("wait")
     door.astray = answer

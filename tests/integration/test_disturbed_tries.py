@@ -33,7 +33,7 @@ def test_a_start_whose_worker_stops_is_tried_again_and_finds_its_emulation(
     dag_id: str, task_id: str, to_supervisor: bool, start_run: StartRun, door: Door
 ) -> None:
     with door.holding_starts():
-        run = start_run(dag_id, timeout=20)
+        run = start_run(dag_id, timeout=5)
         wait_until(door.holds.is_set)
         run.send_signal(task_id, signal.SIGTERM, to_supervisor=to_supervisor)
         wait_until(lambda: run.task(task_id)["try_number"] == 2)
