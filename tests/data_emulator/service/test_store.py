@@ -86,6 +86,16 @@ def test_what_an_emulation_owes_outlives_an_outage_and_the_process(store: Store,
     )
 
 
+def test_what_becomes_known_after_the_end_corrects_the_totals_and_not_the_end(store: Store) -> None:
+    one = added(store)
+    store.record([report(one, 30, Written(partitions=[partition(0, 0, 10)]), Outcome(State.CANCELLED, "abandoned"))])
+    store.record([report(one, 30, Written(partitions=[partition(0, 0, 30)]), is_late=True)])
+    kept = store.get(one)
+    assert kept is not None
+    assert (kept.state, kept.error, kept.records, kept.bytes) == (State.CANCELLED, "abandoned", 30, 300)
+    assert store.manifest(one)[1] == [partition(0, 0, 30)]
+
+
 def test_a_key_is_taken_once(store: Store) -> None:
     first = added(store, "key")
     with pytest.raises(IntegrityError):
