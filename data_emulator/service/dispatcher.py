@@ -38,7 +38,8 @@ _MAX_DEATHS: Final = 5
 _MAX_HANGS: Final = 2
 """The same where a worker hung, and was killed for it: that takes long, and leaves less doubt whose records do it."""
 _GETS_ON_S: Final = 1.0
-"""Getting on is a record more, or this much more time: some write their one object at the end."""
+"""Getting on is a record more that is written for good, or this much more time: some write their one object at the end.
+While records are made again time stands still, and getting on is to come further than any worker before."""
 _SETTLE_PAUSE_S: Final = 1.0
 _SETTLE_TIMEOUT_S: Final = 10.0
 
@@ -69,7 +70,8 @@ class Dispatcher:
         self._queued: deque[str] = deque()
         self._running: dict[str, int] = {}
         """The bytes of memory that each running emulation may take."""
-        self._deaths: dict[str, tuple[int, Checkpoint]] = {}
+        self._deaths: dict[str, tuple[int, Checkpoint, int]] = {}
+        """How many workers each has cost in a row, where it resumed then, and how many records it had made at most."""
         self.outages = Outages()
         self._progress: dict[str, Report] = {}
         """The last report of each running emulation."""
@@ -312,7 +314,7 @@ class Dispatcher:
             state, error = State.FAILED, None
             if emulation is not None and not emulation.state.is_terminal:
                 checkpoint = self._store.checkpoint(emulation)
-                times = self._count_death(emulation_id, checkpoint) if blame else 0
+                times = self._count_death(emulation, checkpoint) if blame else 0
                 if times >= (_MAX_HANGS if blame == "hung" else _MAX_DEATHS):
                     error = f"its worker process {blame} {times} times in a row"
                 elif not emulation.cancel_requested:
@@ -372,12 +374,13 @@ class Dispatcher:
             since = known.since if known else gives_up_at - self._settings.sink_outage_s
             self.outages.note(each, Outage(one_line(str(error)), since, gives_up_at))
 
-    def _count_death(self, emulation_id: str, at: Checkpoint) -> int:
+    def _count_death(self, emulation: Emulation, at: Checkpoint) -> int:
         """Return how many workers the emulation has cost in a row, without getting on in between."""
-        deaths, before = self._deaths.get(emulation_id, (0, at))
-        gets_on = at.records > before.records or at.elapsed_s - before.elapsed_s > _GETS_ON_S
+        deaths, before, furthest = self._deaths.get(emulation.id, (0, at, emulation.records))
+        takes_longer = at.elapsed_s - before.elapsed_s > _GETS_ON_S
+        gets_on = at.records > before.records or takes_longer or emulation.records > furthest
         deaths = 1 if gets_on else deaths + 1
-        self._deaths[emulation_id] = (deaths, at)
+        self._deaths[emulation.id] = (deaths, at, max(furthest, emulation.records))
         return deaths
 
     def _end(self, emulation_id: str, state: State, error: str | None) -> None:
