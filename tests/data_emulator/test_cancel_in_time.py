@@ -68,10 +68,7 @@ def assert_manifest_is_true(service: RunningService, store: SeaweedFS, emulation
     listed = {each["key"]: (each["bytes"], each["checksum"]) for each in manifest["objects"]}
 
     def is_all_there() -> bool:
-        try:
-            there = readback.objects(store, "transactions", emulation_id + "/")
-        except FileNotFoundError:  # it has just been deleted
-            return False
+        there = readback.objects(store, "transactions", emulation_id + "/")
         return listed == {key: (len(content), readback.checksum(content)) for key, content in there.items()}
 
     wait_until(is_all_there, "what is listed is there, whole, and nothing else")

@@ -6,6 +6,7 @@ import hashlib
 import re
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -23,8 +24,11 @@ READ_TIMEOUT_S = 60
 def objects(store: SeaweedFS, bucket: str, prefix: str) -> dict[str, bytes]:
     """Return the content of every object under a prefix, by key, in the keys' order."""
     client = store.bucket(bucket)
-    keys = sorted(meta["path"] for meta in listing(store, bucket, prefix))
-    return {key: bytes(obstore.get(client, key).bytes()) for key in keys}
+    found: dict[str, bytes] = {}
+    for key in sorted(meta["path"] for meta in listing(store, bucket, prefix)):
+        with suppress(FileNotFoundError):  # what no manifest lists may be deleted at any time
+            found[key] = bytes(obstore.get(client, key).bytes())
+    return found
 
 
 def listing(store: SeaweedFS, bucket: str, prefix: str) -> list[Any]:
