@@ -31,7 +31,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help install demo up down reset test test-kafka test-spark test-aws test-disturbances test-airflow-oldest \
 	test-unit test-images test-fresh-machine same-bytes bench-generate bench-kafka \
-	bench-s3 bench-concurrency bench-memory bench-kills bench-airflow check format lock clean
+	bench-s3 bench-concurrency bench-memory bench-kills bench-history bench-airflow check format lock clean
 
 # ##@ heads a group of targets; ## tells of a target, in 37 characters, for a terminal of 60 columns.
 help: ## show this list
@@ -142,6 +142,9 @@ bench-memory: $(INSTALLED) ## with 1 and with 50 million records
 
 bench-kills: $(INSTALLED) ## kill the service, count the data
 	@$(BIN)/python -m benchmarks.kills
+
+bench-history: $(INSTALLED) ## a million ended emulations, or none
+	@$(BIN)/python -m benchmarks.history
 
 bench-airflow: $(INSTALLED) ## slots, 1,000 waits and parsing
 	@$(BIN)/python -m benchmarks.airflow

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Literal
+
+from pydantic_core import to_json
 
 from data_emulator.domains import all_domains
 from data_emulator.engine.outage import Outage
@@ -129,6 +132,30 @@ def manifest(
             partitions=len(partitions),
         ),
     )
+
+
+def manifest_stream(
+    emulation: Emulation,
+    pages: Iterable[list[ObjectWritten]],
+    partitions: list[PartitionWritten],
+    settings: Settings,
+) -> Iterator[bytes]:
+    """Give the manifest of an emulation as JSON, a page of its objects at a time."""
+    before, _, after = manifest(emulation, [], partitions, settings).model_dump_json().partition('"objects":[]')
+    records = bytes_ = objects = 0
+    yield f'{before}"objects":['.encode()
+    for page in pages:
+        encoded = to_json([vars(each) for each in page])[1:-1]
+        yield b"," + encoded if objects else encoded
+        objects += len(page)
+        records += sum(each.records for each in page)
+        bytes_ += sum(each.bytes for each in page)
+    rest, _, totals = after.rpartition('"totals":')
+    counted = ManifestTotals.model_validate_json(totals.removesuffix("}"))
+    counted.objects += objects
+    counted.records += records
+    counted.bytes += bytes_
+    yield f']{rest}"totals":{counted.model_dump_json()}}}'.encode()
 
 
 def _destination(emulation: Emulation) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import StreamingResponse
 
 from data_emulator.api import bodies
 from data_emulator.api.preferences import prefers_minimal, wait_preference
@@ -143,10 +144,12 @@ def _granted_wait_s(request: Request, response: Response, prefer: str | None) ->
     return wait_s or 0
 
 
-@router.get("/{emulation_id}/manifest", responses=_problems(401, 404))
-def get_manifest(emulation_id: str, service: Service) -> Manifest:
-    """Return the manifest: exactly where an emulation's data is."""
-    return bodies.manifest(*service.manifest(emulation_id), service.settings)
+@router.get("/{emulation_id}/manifest", response_model=Manifest, responses=_problems(401, 404))
+def get_manifest(emulation_id: str, service: Service) -> StreamingResponse:
+    """Return the manifest: exactly where an emulation's data is. However long it is, it is sent piece by piece."""
+    emulation, partitions = service.manifest_head(emulation_id)
+    stream = bodies.manifest_stream(emulation, service.object_pages(emulation_id), partitions, service.settings)
+    return StreamingResponse(stream, media_type="application/json")
 
 
 @router.delete("/{emulation_id}", status_code=202, responses=_problems(401, 404, 409))

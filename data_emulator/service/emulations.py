@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import structlog
 
@@ -34,6 +34,9 @@ from data_emulator.sinks.base import Target
 from data_emulator.sinks.catalog import SINKS
 from data_emulator.sinks.configured import sink_configurations
 from data_emulator.wire import EmulationRequest
+
+_PAGE_OBJECTS: Final = 1000
+"""Objects of a manifest that are held at a time: few enough that others wait milliseconds for their turn."""
 
 T = TypeVar("T")
 
@@ -146,12 +149,26 @@ class Emulations:
         return self.get(emulation_id)
 
     def manifest(self, emulation_id: str) -> tuple[Emulation, list[ObjectWritten], list[PartitionWritten]]:
-        """Return an emulation and its manifest.
+        """Return an emulation and its manifest, whole.
 
         :raises EmulationNotFound: when there is none with this id.
         """
         emulation = self.get(emulation_id)
         return emulation, *self.store.manifest(emulation_id)
+
+    def manifest_head(self, emulation_id: str) -> tuple[Emulation, list[PartitionWritten]]:
+        """Return an emulation and its manifest without the objects, which `object_pages` gives.
+
+        :raises EmulationNotFound: when there is none with this id.
+        """
+        return self.get(emulation_id), self.store.partitions(emulation_id)
+
+    def object_pages(self, emulation_id: str) -> Iterator[list[ObjectWritten]]:
+        """Give the objects that hold an emulation's data, in order, some at a time."""
+        after = ""
+        while page := self.store.objects(emulation_id, after, _PAGE_OBJECTS):
+            yield page
+            after = page[-1].key
 
     async def wait_for_any(self, emulation_ids: list[str], wait_s: float) -> dict[str, Emulation]:
         """Return the emulations that exist, by id, as soon as one of them has ended, or after `wait_s` seconds."""

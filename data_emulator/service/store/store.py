@@ -19,6 +19,7 @@ from data_emulator.model import Checkpoint, Commit, ObjectWritten, PartitionWrit
 from data_emulator.service.store.emulation import Emulation, from_row
 from data_emulator.service.store.migrations import migrate
 from data_emulator.service.store.tables import emulations as _emulations
+from data_emulator.service.store.tables import history as _history
 from data_emulator.service.store.tables import objects as _objects
 from data_emulator.service.store.tables import partitions as _partitions
 from data_emulator.service.store.tables import untidy as _untidy
@@ -35,6 +36,9 @@ _REPORT = (
         owed_records=sa.bindparam("owed"),
     )
 )
+
+
+_GOING: Final = [state for state in State if not state.is_terminal]
 
 
 _FORGET_PARTITIONS = _partitions.delete().where(_partitions.c.emulation_id == sa.bindparam("of"))
@@ -272,9 +276,9 @@ class Store:
             matching = sa.and_(matching, _emulations.c.domain == domain)
         newest_first = _emulations.select().where(matching).order_by(_emulations.c.number.desc())
         with self._engine.connect() as connection:
-            total = connection.execute(sa.select(sa.func.count()).select_from(_emulations).where(matching)).scalar_one()
+            counts = _counts(connection, state, domain)
             rows = connection.execute(newest_first.limit(limit).offset(offset))
-            return [from_row(row) for row in rows], total
+            return [from_row(row) for row in rows], sum(number for number, _, _ in counts.values())
 
     def in_state(self, state: State) -> list[Emulation]:
         """Return the emulations in a state, the oldest first."""
@@ -286,10 +290,8 @@ class Store:
 
     def counts(self) -> dict[str, tuple[int, int, int]]:
         """Return for each state how many emulations are in it, and their records and bytes."""
-        c = _emulations.c
-        sums = sa.select(c.state, sa.func.count(), sa.func.sum(c.records), sa.func.sum(c.bytes)).group_by(c.state)
         with self._engine.connect() as connection:
-            return {state: (int(n), int(records), int(size)) for state, n, records, size in connection.execute(sums)}
+            return _counts(connection, None, None)
 
     def set_processing(self, emulation_id: str, started_at: float, generator: str | None = None) -> None:
         """Note that an emulation starts: a worker is about to be given it.
@@ -452,18 +454,34 @@ class Store:
 
     def manifest(self, emulation_id: str) -> tuple[list[ObjectWritten], list[PartitionWritten]]:
         """Return the objects and the partitions that hold an emulation's data, in order."""
-        o, p = _objects.c, _partitions.c
+        o = _objects.c
         objects = sa.select(o.key, o.records, o.bytes, o.checksum).where(o.emulation_id == emulation_id).order_by(o.key)
-        partitions = (
-            sa.select(p.partition, p.first_offset, p.next_offset, p.records, p.bytes)
-            .where(p.emulation_id == emulation_id)
-            .order_by(p.partition)
-        )
         with self._engine.connect() as connection:
-            return (
-                [ObjectWritten(*row) for row in connection.execute(objects)],
-                [PartitionWritten(*row) for row in connection.execute(partitions)],
+            written = [ObjectWritten(*row) for row in connection.execute(objects)]
+        return written, self.partitions(emulation_id)
+
+    def partitions(self, emulation_id: str) -> list[PartitionWritten]:
+        """Return the partitions that hold an emulation's data, in order."""
+        p = _partitions.c
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                sa.select(p.partition, p.first_offset, p.next_offset, p.records, p.bytes)
+                .where(p.emulation_id == emulation_id)
+                .order_by(p.partition)
             )
+            return [PartitionWritten(*row) for row in rows]
+
+    def objects(self, emulation_id: str, after: str, limit: int) -> list[ObjectWritten]:
+        """Return the next objects that hold an emulation's data, in order: those whose keys come after this one."""
+        o = _objects.c
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                sa.select(o.key, o.records, o.bytes, o.checksum)
+                .where(o.emulation_id == emulation_id, o.key > after)
+                .order_by(o.key)
+                .limit(limit)
+            )
+            return [ObjectWritten(*row) for row in rows]
 
     def _set_partitions(self, connection: Connection, partitions: Mapping[str, Sequence[PartitionWritten]]) -> None:
         """Replace what is in the partitions of each emulation that is given any."""
@@ -496,3 +514,26 @@ def _writer(row: Row[Any]) -> Writer:
         return Writer(row.id, row.sink, None)
     partitions = {key: tuple(PartitionWritten(**each) for each in rows) for key, rows in row.partitions.items()}
     return Writer(row.id, row.sink, Commit(row.token, partitions))
+
+
+def _counts(connection: Connection, state: State | None, domain: str | None) -> dict[str, tuple[int, int, int]]:
+    """Return for each state how many emulations are in it, and their records and bytes.
+
+    Those that have ended are counted already; of the others there are few.
+    """
+    ended, going = _history.c, _emulations.c
+    sources = (
+        (ended.state, ended.domain, ended.emulations, ended.records, ended.bytes, sa.true()),
+        (going.state, going.domain, sa.literal(1), going.records, going.bytes, going.state.in_(_GOING)),
+    )
+    counts: dict[str, tuple[int, int, int]] = {}
+    for of_state, of_domain, number, records, size, condition in sources:
+        sums = sa.select(of_state, sa.func.sum(number), sa.func.sum(records), sa.func.sum(size)).where(condition)
+        if state is not None:
+            sums = sums.where(of_state == state)
+        if domain is not None:
+            sums = sums.where(of_domain == domain)
+        for row in connection.execute(sums.group_by(of_state)):
+            if row[1]:
+                counts[row[0]] = (int(row[1]), int(row[2]), int(row[3]))
+    return counts

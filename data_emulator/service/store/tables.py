@@ -14,14 +14,14 @@ emulations = sa.Table(
     sa.Column("idempotency_key", sa.String(255), unique=True),
     sa.Column("body_digest", sa.String(64), nullable=False, comment="of the request as it was sent"),
     sa.Column("request", sa.JSON, nullable=False, comment="as it is carried out: defaults filled in"),
-    sa.Column("domain", sa.String(255), nullable=False, index=True),
+    sa.Column("domain", sa.String(255), nullable=False),
     sa.Column("world_seed", sa.BigInteger, nullable=False),
     sa.Column("world_users", sa.BigInteger, nullable=False),
     sa.Column("fraud_share", sa.Double, nullable=False),
     sa.Column("seed", sa.BigInteger, nullable=False),
     sa.Column("generator", sa.String(255), comment="the version of what makes its records: domains.generator_version"),
     sa.Column("schema_id", sa.BigInteger, comment="what the schema registry calls the schema of the records"),
-    sa.Column("state", sa.String(16), nullable=False, index=True),
+    sa.Column("state", sa.String(16), nullable=False),
     sa.Column("error", sa.Text, comment="while it is being cancelled, the one that it will end with"),
     sa.Column("created_at", sa.Double, nullable=False, comment="Unix seconds, as all times here"),
     sa.Column("started_at", sa.Double),
@@ -38,6 +38,9 @@ emulations = sa.Table(
         server_default="0",
         comment="the most that its sink has ever accepted: what is lost of them is made again",
     ),
+    sa.Index("ix_emulations_state_number", "state", "number"),
+    sa.Index("ix_emulations_domain_number", "domain", "number"),
+    sa.Index("ix_emulations_domain_state_number", "domain", "state", "number"),
 )
 objects = sa.Table(
     "objects",
@@ -74,3 +77,13 @@ untidy = sa.Table(
     sa.Column("looks", sa.Integer, nullable=False, comment="how often everything was deleted that was found"),
 )
 """Ended emulations of which more may lie in the store than the manifest lists."""
+history = sa.Table(
+    "history",
+    metadata,
+    sa.Column("state", sa.String(16), primary_key=True),
+    sa.Column("domain", sa.String(255), primary_key=True),
+    sa.Column("emulations", sa.BigInteger, nullable=False),
+    sa.Column("records", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+)
+"""How many emulations have ended, and sums of their records and bytes. Triggers keep it: see `v0006_history`."""
