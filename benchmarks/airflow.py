@@ -100,7 +100,7 @@ def _slots(arguments: argparse.Namespace) -> Figures:
 
     def ratio(name: str) -> float:
         ours, article = (statistics.median(getattr(run, name) for run in runs[dag_id]) for dag_id in (OURS, ARTICLE))
-        return round(ours / article, 3)
+        return float(round(ours / article, 3))
 
     return {"makespan_ratio": ratio("makespan_s"), "slot_seconds_ratio": ratio("slot_s")}
 

@@ -71,7 +71,7 @@ def measure(emulations: int, *, duration_s: int, slots: int, rounds: int, heartb
         airflow_environment=environment,
         service_environment={"DATA_EMULATOR_DEFAULT_RATE": _RATE},
     ) as servers:
-        servers.airflow.start()
+        servers.airflow.start(lambda _: None)
         with AirflowApi(servers.airflow.url) as api:
             _connect(api, servers.service.port)
             for dag_id in runs:

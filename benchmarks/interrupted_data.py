@@ -121,19 +121,17 @@ def _committed(
     with contextlib.closing(consumer):
         while open_partitions:
             for message in consumer.consume(5000, timeout=1.0):
-                if message.error():
-                    if message.error().code() != KafkaError._PARTITION_EOF:
-                        raise RuntimeError(message.error())
-                    open_partitions.discard(message.partition())
+                error, partition, offset = message.error(), message.partition(), message.offset()
+                if error is not None:
+                    if error.code() != KafkaError._PARTITION_EOF:
+                        raise RuntimeError(error)
+                    open_partitions.discard(partition or 0)
                     continue
                 value = message.value()
-                if marker not in value[:64]:
+                if value is None or partition is None or offset is None or marker not in value[:64]:
                     continue
                 found[_id_of(value, format_type)] += 1
-                offset = message.offset()
-                total = totals.setdefault(
-                    message.partition(), {"first": offset, "next": offset, "records": 0, "bytes": 0}
-                )
+                total = totals.setdefault(partition, {"first": offset, "next": offset, "records": 0, "bytes": 0})
                 total["next"] = offset + 1
                 total["records"] += 1
                 total["bytes"] += len(value)

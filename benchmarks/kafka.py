@@ -135,8 +135,9 @@ def _faker_loop(broker: ApacheKafka) -> float:
     count = 0
     started = time.perf_counter()
     while time.perf_counter() - started < _FAKER_S:
-        record = {"emulation_id": emulation_id, "timestamp": time.time(), "data": _fake_transaction(fake)}
-        producer.produce(topic, json.dumps(record), key=record["data"]["user_id"])
+        data = _fake_transaction(fake)
+        record = {"emulation_id": emulation_id, "timestamp": time.time(), "data": data}
+        producer.produce(topic, json.dumps(record), key=data["user_id"])
         producer.poll(0)
         count += 1
     producer.flush()

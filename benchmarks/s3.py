@@ -21,7 +21,7 @@ from obstore.store import S3Store
 from benchmarks.emulating import emulate, request_body, service_client
 from benchmarks.report import machine, print_figures, print_table, versions
 from benchmarks.servers import running_servers
-from data_emulator.sinks.objects import CONCURRENT_PARTS, PART_BYTES
+from data_emulator.sinks.parts import CONCURRENT_PARTS, PART_BYTES
 
 _LONGEST_S = 600
 

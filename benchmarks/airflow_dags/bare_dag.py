@@ -39,7 +39,7 @@ def bare_dag() -> None:
 
     with TaskGroup("emulations", prefix_group_id=False) as group:
         domains = get_domains()
-        ended = end(domains)
+        ended = end(domains)  # type: ignore[arg-type]
         chain(domains, emulate.expand_kwargs(domains), ended)
         chain(domains, BashOperator(task_id="check_pool", bash_command="true"), ended)
     chain(EmptyOperator(task_id="start"), group)

@@ -13,9 +13,9 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from data_emulator.stack.seaweedfs import SeaweedFS
-from include.bronze import ingest as ingest_module
 from include.bronze.ingest import ingest, table_key
 from include.exceptions import EmulationDataError
+from include.hooks.data_emulator import DataEmulatorHook
 from include.receipt import Receipt
 from include.wire.manifest import Manifest, ManifestObject
 
@@ -36,7 +36,7 @@ def keys_of(store: SeaweedFS, receipt: Receipt) -> list[str]:
 
 def made(monkeypatch: pytest.MonkeyPatch, manifest: Manifest) -> Receipt:
     """Let the service have this manifest, and return the receipt."""
-    monkeypatch.setattr(ingest_module.DataEmulatorHook, "get_manifest", lambda self, emulation_id: manifest)
+    monkeypatch.setattr(DataEmulatorHook, "get_manifest", lambda self, emulation_id: manifest)
     return Receipt.of_manifest(manifest)
 
 

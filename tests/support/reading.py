@@ -90,26 +90,35 @@ def _consumer(broker: ApacheKafka, isolation_level: str) -> Consumer:
     )
 
 
+def value_of(message: Message) -> bytes:
+    """Return what a message holds; all of ours hold something."""
+    value = message.value()
+    assert value is not None
+    return value
+
+
 def of_emulation(found: Iterable[Message], emulation_id: str) -> list[Message]:
     """Return the messages of one emulation."""
     marker = emulation_id.encode()
-    return [message for message in found if marker in message.value()[:64]]
+    return [message for message in found if marker in value_of(message)[:64]]
 
 
 def as_in_manifest(found: Iterable[Message]) -> list[dict[str, Any]]:
     """Return where messages lie, as a manifest says it."""
     partitions: dict[int, dict[str, Any]] = {}
     for message in found:
+        partition, offset = message.partition(), message.offset()
+        assert partition is not None
+        assert offset is not None
         each = partitions.setdefault(
-            message.partition(),
-            {"partition": message.partition(), "first_offset": message.offset(), "records": 0, "bytes": 0},
+            partition, {"partition": partition, "first_offset": offset, "records": 0, "bytes": 0}
         )
-        each["next_offset"] = message.offset() + 1
+        each["next_offset"] = offset + 1
         each["records"] += 1
-        each["bytes"] += len(message.value())
+        each["bytes"] += len(value_of(message))
     return [partitions[number] for number in sorted(partitions)]
 
 
 def own_ids(found: Iterable[Message]) -> list[str]:
     """Return the records' own ids: the first field of each one's data."""
-    return [next(iter(json.loads(message.value())["data"].values())) for message in found]
+    return [next(iter(json.loads(value_of(message))["data"].values())) for message in found]

@@ -97,7 +97,7 @@ def object_entry(key: str, content: bytes, count: int) -> dict[str, Any]:
 
 def manifest(emulation_id: str, format_type: str = "json", **fields: Any) -> Manifest:
     objects, partitions = fields.get("objects", []), fields.get("partitions", [])
-    body = {
+    body: dict[str, Any] = {
         "id": emulation_id,
         "emulation_domain": "transaction",
         "emulator_sync": "minio" if "bucket" in fields else "kafka",

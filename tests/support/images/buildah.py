@@ -51,7 +51,14 @@ class Buildah:
 
         :raises AssertionError: when it fails, with all that it printed.
         """
-        storage = ["--root", self._folder / "storage", "--runroot", self._folder / "run", "--storage-driver", "vfs"]
+        storage: list[str | Path] = [
+            "--root",
+            self._folder / "storage",
+            "--runroot",
+            self._folder / "run",
+            "--storage-driver",
+            "vfs",
+        ]
         return run(["buildah", *storage, command, *arguments], env={**os.environ, "TMPDIR": str(self._folder)})
 
     def build(self, name: str, recipe: Path, context: Path, *arguments: str | Path) -> None:
