@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from airflow.configuration import conf
 from airflow.sdk import DAG, Asset, PartitionedAssetTimetable
 
 from data_emulator.stack import seaweedfs, tansu
@@ -135,6 +136,17 @@ def test_airflow_keeps_its_secrets_and_takes_its_new_address(tmp_path: Path) -> 
     assert again["core"]["execution_api_server_url"] == "http://127.0.0.1:20200/execution/"
     assert parsed["core"]["dags_are_paused_at_creation"] == "True"
     assert again["core"]["dags_are_paused_at_creation"] == "False"
+
+
+def test_tasks_outlive_an_absence_of_the_api_server_as_long_as_by_default(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    parsed = configparser.ConfigParser()
+    parsed.read_string(make_airflow(tmp_path)._configuration())
+    names = ("min_heartbeat_interval", "max_failed_heartbeats")
+    interval_s, failures = (parsed["workers"].getint(name) for name in names)
+    default_interval_s, default_failures = (int(conf.get_default_value("workers", name)) for name in names)
+    assert interval_s < default_interval_s, "a wait for a short emulation takes as long as that, and 2 s"
+    assert interval_s * failures >= default_interval_s * default_failures
 
 
 def test_without_schedules_a_cluster_policy_leaves_only_those_by_assets(
