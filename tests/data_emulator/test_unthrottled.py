@@ -1,9 +1,10 @@
-"""Emulations as fast as it goes, interrupted: they end with at least what they had accepted before."""
+"""Emulations as fast as it goes, interrupted: they end with at least what they had accepted before.
+
+For more interruptions see `tests/kafka/test_kills.py`.
+"""
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Callable
 
@@ -17,17 +18,6 @@ from tests.support.running_service import RunningService, endless, wait_until
 pytestmark = pytest.mark.integration
 
 TIMEOUT_S = 4
-
-
-def kill_worker(service: RunningService, _: SeaweedFS) -> None:
-    (worker,) = service.worker_pids()
-    os.kill(worker, signal.SIGKILL)
-
-
-def kill_service(service: RunningService, _: SeaweedFS) -> None:
-    service.kill()
-    wait_until(lambda: service.pids() == [], "the workers are gone with the service")
-    service.start()
 
 
 def terminate_service(service: RunningService, _: SeaweedFS) -> None:
@@ -44,7 +34,7 @@ def take_store_away(service: RunningService, store: SeaweedFS) -> None:
 Interruption = Callable[[RunningService, SeaweedFS], None]
 
 
-@pytest.mark.parametrize("interruption", [kill_worker, kill_service, terminate_service, take_store_away])
+@pytest.mark.parametrize("interruption", [terminate_service, take_store_away])
 def test_what_was_accepted_before_an_interruption_is_made_again(
     serve: ServiceFactory, s3_store: SeaweedFS, interruption: Interruption
 ) -> None:

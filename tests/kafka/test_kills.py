@@ -63,7 +63,7 @@ def test_nothing_is_lost_and_nothing_is_there_twice(
     service: Service, s3_store: SeaweedFS, apache_kafka: ApacheKafka, names: list[str]
 ) -> None:
     servers = Servers(service, s3_store, apache_kafka, random.Random(SEED))
-    mix = the_mix(duration_s=8, unthrottled_s=4, unthrottled_records=50_000)
+    mix = the_mix(duration_s=6, unthrottled_s=3, unthrottled_records=40_000)
     complaints = {
         wanted.name: wrong for wanted, wrong in interrupt_and_count(names, servers, mix, pause_s=1.5) if wrong
     }
