@@ -65,13 +65,13 @@ clean: ## remove .venv and all data
 
 ##@ Test
 test: $(INSTALLED) ## all tests that need only Python
-	@$(QUIET_INTERRUPT) $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not kafka and not spark and not disturbance and not images"
+	@$(QUIET_INTERRUPT) $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not kafka and not spark and not disturbance and not images" $(ARGS)
 
 test-unit: $(INSTALLED) ## those that need no server
-	@$(BIN)/python -m pytest -m "not integration and not e2e and not kafka and not spark and not images"
+	@$(BIN)/python -m pytest -m "not integration and not e2e and not kafka and not spark and not images" $(ARGS)
 
 test-kafka: $(INSTALLED) ## on Apache Kafka: Java 17 and Maven
-	@$(BIN)/python -m pytest -m kafka
+	@$(BIN)/python -m pytest -m kafka $(ARGS)
 
 test-spark: $(INSTALLED) ## with Spark: Java 17, and 450 MB more
 	@$(INSTALL) '.[spark]'

@@ -35,8 +35,8 @@ from data_emulator.sinks.catalog import SINKS
 from data_emulator.sinks.configured import sink_configurations
 from data_emulator.wire import EmulationRequest
 
-_PAGE_OBJECTS: Final = 1000
-"""Objects of a manifest that are held at a time: few enough that others wait milliseconds for their turn."""
+_PAGE_OBJECTS: Final = 100
+"""Objects of a manifest that are encoded at a time: with a thousand, the status of others came 100 ms later."""
 
 T = TypeVar("T")
 
