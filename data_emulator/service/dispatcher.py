@@ -8,40 +8,30 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, Literal, cast
+from typing import Literal, cast
 
 import structlog
 
 from data_emulator.domains import generator_version
 from data_emulator.engine.messages import Report
 from data_emulator.engine.object_size import object_bytes
-from data_emulator.engine.outage import Outage, one_line
 from data_emulator.engine.plan import Plan
 from data_emulator.engine.pool import WorkerPool
 from data_emulator.engine.run import Outcome
-from data_emulator.errors import ObjectTooLarge, SinkError, TooManyEmulations
+from data_emulator.errors import ObjectTooLarge, TooManyEmulations
 from data_emulator.formats.catalog import FORMATS
 from data_emulator.model import Checkpoint, Commit, State
 from data_emulator.service.arrivals import Arrival
+from data_emulator.service.deaths import Deaths
 from data_emulator.service.obstacles import misfit, obstacle
 from data_emulator.service.outages import Outages
+from data_emulator.service.settlement import Settlement
 from data_emulator.service.store.emulation import Emulation
 from data_emulator.service.store.store import Store, Writer
 from data_emulator.settings import Settings
 from data_emulator.sinks.catalog import SINKS
 from data_emulator.sinks.configured import SinkConfiguration, sink_configurations
 from data_emulator.sinks.parts import part_bytes_for
-
-_MAX_DEATHS: Final = 5
-"""An emulation in whose turn workers die that often, without getting on in between, is given up: it is what kills them.
-"""
-_MAX_HANGS: Final = 2
-"""The same where a worker hung, and was killed for it: that takes long, and leaves less doubt whose records do it."""
-_GETS_ON_S: Final = 1.0
-"""Getting on is a record more that is written for good, or this much more time: some write their one object at the end.
-While records are made again time stands still, and getting on is to come further than any worker before."""
-_SETTLE_PAUSE_S: Final = 1.0
-_SETTLE_TIMEOUT_S: Final = 10.0
 
 log = structlog.get_logger(__name__)
 
@@ -70,9 +60,9 @@ class Dispatcher:
         self._queued: deque[str] = deque()
         self._running: dict[str, int] = {}
         """The bytes of memory that each running emulation may take."""
-        self._deaths: dict[str, tuple[int, Checkpoint, int]] = {}
-        """How many workers each has cost in a row, where it resumed then, and how many records it had made at most."""
+        self._deaths = Deaths()
         self.outages = Outages()
+        self._settlement = Settlement(settings, store, self.outages, self._closing)
         self._progress: dict[str, Report] = {}
         """The last report of each running emulation."""
         self._undecided: set[str] = set()
@@ -90,7 +80,7 @@ class Dispatcher:
             self._queued.extend(emulation.id for emulation in queued)
             self._start_queued()
         # Apart, so that a broker that is away does not keep the service from starting.
-        left = [each for each in self._store.writers() if sinks[each.sink].is_configured]
+        left = [each for each in self._store.writers() if each.sink in sinks and sinks[each.sink].is_configured]
         ids = [emulation.id for emulation in interrupted]
         threading.Thread(target=self._go_on, args=(left, ids), name="recovery", daemon=True).start()
 
@@ -277,7 +267,7 @@ class Dispatcher:
         self, writers: list[Writer], emulation_ids: list[str], suspect: str | None = None, hung: bool = False
     ) -> None:
         """Find out what dead workers have committed, and reassign their emulations."""
-        blame = {suspect: "hung" if hung else "died"}
+        blame: dict[str | None, Literal["died", "hung"]] = {suspect: "hung" if hung else "died"}
         undecided = {each for writer in writers for each in writer.emulation_ids}
         with self._lock:
             self._undecided |= undecided
@@ -286,7 +276,7 @@ class Dispatcher:
             if emulation_id not in undecided:
                 self._go_on_with(emulation_id, blame.get(emulation_id))
         gives_up_at = time.time() + self._settings.sink_outage_s
-        late = [each for each in writers if not self._settle(each, gives_up_at)]
+        late = [each for each in writers if not self._settlement.settle(each, gives_up_at)]
         unsettled = {each: writer.sink for writer in late for each in writer.emulation_ids}
         with self._lock:
             self._undecided -= undecided
@@ -300,9 +290,9 @@ class Dispatcher:
                 self._go_on_with(emulation_id, blame.get(emulation_id))
         # They have failed meanwhile, but what the broker holds of them must still get into their manifests.
         for writer in late:
-            self._settle(writer, math.inf)
+            self._settlement.settle(writer, math.inf)
 
-    def _go_on_with(self, emulation_id: str, blame: str | None) -> None:
+    def _go_on_with(self, emulation_id: str, blame: Literal["died", "hung"] | None) -> None:
         """Resume an emulation from its checkpoint, or end it if it should end.
 
         :param blame: what its worker did in its turn: `died` or `hung`; `None` if it was another's.
@@ -314,10 +304,8 @@ class Dispatcher:
             state, error = State.FAILED, None
             if emulation is not None and not emulation.state.is_terminal:
                 checkpoint = self._store.checkpoint(emulation)
-                times = self._count_death(emulation, checkpoint) if blame else 0
-                if times >= (_MAX_HANGS if blame == "hung" else _MAX_DEATHS):
-                    error = f"its worker process {blame} {times} times in a row"
-                elif not emulation.cancel_requested:
+                error = self._deaths.given_up(emulation, checkpoint, blame) if blame else None
+                if error is None and not emulation.cancel_requested:
                     error = misfit(emulation, checkpoint.records)
                 if error is None:
                     self._resume(emulation, checkpoint)
@@ -341,48 +329,6 @@ class Dispatcher:
         if emulation.cancel_requested:  # by a worker too: the dead one may have left objects behind
             self._pool.stop(emulation.id, Outcome(State.CANCELLED, emulation.error))
 
-    def _settle(self, writer: Writer, gives_up_at: float) -> bool:
-        """Find out whether a dead worker's last commit was made, waiting for the sink if necessary.
-
-        :param gives_up_at: until when, in Unix seconds.
-        :return: whether it could be found out in time.
-        """
-        settle = SINKS[writer.sink].settle
-        token = writer.commit.token if writer.commit else None
-        while not self._closing.is_set():
-            try:
-                committed = settle is not None and settle(self._settings, writer.id, token, _SETTLE_TIMEOUT_S)
-            except SinkError as error:
-                log.warning("commit not settled yet", sink=writer.sink, error=str(error))
-                self._note_outage(writer.emulation_ids, error, gives_up_at)
-                if time.time() > gives_up_at:
-                    return False
-                self._closing.wait(_SETTLE_PAUSE_S)
-            else:
-                self._store.settle(writer.id, writer.commit if committed else None)
-                for each in writer.emulation_ids:
-                    self.outages.note(each, None)
-                return True
-        return False
-
-    def _note_outage(self, emulation_ids: Iterable[str], error: SinkError, gives_up_at: float) -> None:
-        """Note that emulations wait to be told what was committed of them, since when their worker noticed it."""
-        if gives_up_at == math.inf:
-            return  # they have failed
-        for each in emulation_ids:
-            known = self.outages.of(each)
-            since = known.since if known else gives_up_at - self._settings.sink_outage_s
-            self.outages.note(each, Outage(one_line(str(error)), since, gives_up_at))
-
-    def _count_death(self, emulation: Emulation, at: Checkpoint) -> int:
-        """Return how many workers the emulation has cost in a row, without getting on in between."""
-        deaths, before, furthest = self._deaths.get(emulation.id, (0, at, emulation.records))
-        takes_longer = at.elapsed_s - before.elapsed_s > _GETS_ON_S
-        gets_on = at.records > before.records or takes_longer or emulation.records > furthest
-        deaths = 1 if gets_on else deaths + 1
-        self._deaths[emulation.id] = (deaths, at, max(furthest, emulation.records))
-        return deaths
-
     def _end(self, emulation_id: str, state: State, error: str | None) -> None:
         self._store.end([emulation_id], state, error)
         log.info("emulation ended without its worker", emulation_id=emulation_id, state=state.value, error=error)
@@ -395,7 +341,7 @@ class Dispatcher:
             for emulation_id in emulation_ids:
                 self._running.pop(emulation_id, None)
                 self.outages.note(emulation_id, None)
-                self._deaths.pop(emulation_id, None)
+                self._deaths.forget(emulation_id)
                 self._progress.pop(emulation_id, None)
             self._start_queued()
         self._on_ended(emulation_ids)

@@ -324,7 +324,7 @@ def test_a_worker_of_an_earlier_life_is_fenced(serve: Serve, topic: Topic) -> No
     (of_worker,) = service._dispatcher._pool._workers
     (writer,) = service.store.writers()
     assert of_worker.writer_id == writer.id
-    service._dispatcher._settle(writer, 0.0)
+    service._dispatcher._settlement.settle(writer, 0.0)
     # It notices, and its emulation goes on in the next transaction, or the next worker.
     at = committed_records(service, emulation_id)
     wait_until(lambda: committed_records(service, emulation_id) > at, "it goes on")
