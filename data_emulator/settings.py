@@ -62,6 +62,10 @@ class Settings(BaseSettings):
         float, Field(ge=0, description="how long a sink may be away before its emulations fail")
     ] = 300.0
 
+    retention_days: Annotated[
+        float, Field(ge=0, description="how long ended emulations are known, their manifests and keys; 0: for good")
+    ] = 30.0
+
     default_rate: Annotated[float, Field(gt=0, description="records a second of an emulation that names no rate")] = (
         2000.0
     )

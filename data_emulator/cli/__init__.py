@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from data_emulator.cli import emulate, look, report, sample, serve, stack, verify
+from data_emulator.cli import emulate, look, prune, report, sample, serve, stack, verify
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,6 +24,7 @@ app.command()(verify.verify)
 app.command()(report.report)
 app.command()(serve.serve)
 app.command()(serve.openapi)
+app.command()(prune.prune)
 app.command()(stack.demo)
 app.add_typer(stack.app, name="stack")
 

@@ -24,6 +24,7 @@ from data_emulator.service.admission import Admission
 from data_emulator.service.arrivals import Arrivals
 from data_emulator.service.attention import Attention
 from data_emulator.service.dispatcher import Dispatcher
+from data_emulator.service.retention import Retention
 from data_emulator.service.store.emulation import Emulation
 from data_emulator.service.store.ownership import Ownership
 from data_emulator.service.store.store import Store
@@ -64,6 +65,7 @@ class Emulations:
         self._attention = Attention(self._abandon, clock)
         self._dispatcher = Dispatcher(settings, self.store, self._attention.expect, self._on_ended)
         self._tidier = Tidier(settings, self.store)
+        self._retention = Retention(self.store, settings.retention_days)
         self._arrivals = Arrivals(self._dispatcher.add)
 
     def open(self) -> None:
@@ -72,6 +74,7 @@ class Emulations:
         self._dispatcher.open()
         self._attention.open()
         self._tidier.open()
+        self._retention.open()
 
     def close(self, tidy_s: float = 0.0) -> None:
         """Stop the workers. Running and queued emulations resume when the service starts again.
@@ -83,6 +86,7 @@ class Emulations:
         self._attention.close()
         self._arrivals.close()
         self._dispatcher.close()
+        self._retention.close()
         self._tidier.close()
         if tidy_s:
             self._tidier.tidy_up(tidy_s)

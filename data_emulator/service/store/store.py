@@ -38,6 +38,9 @@ _REPORT = (
 )
 
 
+_HIDDEN: Final = "hidden"
+"""The state of those that are being deleted, which nobody sees any more."""
+_SEEN: Final = _emulations.c.state != _HIDDEN
 _GOING: Final = [state for state in State if not state.is_terminal]
 
 
@@ -243,7 +246,7 @@ class Store:
 
     def get(self, emulation_id: str) -> Emulation | None:
         """Return an emulation."""
-        return self._first(_emulations.c.id == emulation_id)
+        return self._first(sa.and_(_emulations.c.id == emulation_id, _SEEN))
 
     def get_many(self, emulation_ids: Sequence[str]) -> dict[str, Emulation]:
         """Return those that exist, by id."""
@@ -251,7 +254,9 @@ class Store:
         with self._engine.connect() as connection:
             for start in range(0, len(emulation_ids), 500):  # databases bound the number of parameters
                 chosen = _emulations.c.id.in_(emulation_ids[start : start + 500])
-                found |= {row.id: from_row(row) for row in connection.execute(_emulations.select().where(chosen))}
+                found |= {
+                    row.id: from_row(row) for row in connection.execute(_emulations.select().where(chosen, _SEEN))
+                }
         return found
 
     def get_ended(self, emulation_ids: Sequence[str]) -> tuple[dict[str, Emulation], set[str]]:
@@ -262,14 +267,14 @@ class Store:
         with self._engine.connect() as connection:
             for start in range(0, len(emulation_ids), 500):
                 chosen = _emulations.c.id.in_(emulation_ids[start : start + 500])
-                existing.update(connection.scalars(sa.select(_emulations.c.id).where(chosen)))
+                existing.update(connection.scalars(sa.select(_emulations.c.id).where(chosen, _SEEN)))
                 rows = connection.execute(_emulations.select().where(chosen, is_terminal))
                 ended |= {row.id: from_row(row) for row in rows}
         return ended, existing
 
     def page(self, state: State | None, domain: str | None, limit: int, offset: int) -> tuple[list[Emulation], int]:
         """Return a page of the emulations that match, the newest first, and how many match in all."""
-        matching: sa.ColumnElement[bool] = sa.true()
+        matching: sa.ColumnElement[bool] = _SEEN
         if state is not None:
             matching = sa.and_(matching, _emulations.c.state == state)
         if domain is not None:
@@ -406,6 +411,37 @@ class Store:
         with self._write() as connection:
             connection.execute(_untidy.delete().where(_untidy.c.emulation_id == emulation_id))
 
+    def hide_ended(self, before: float, limit: int) -> int:
+        """Hide emulations that ended before this time, so that they can be deleted; return how many, at most `limit`.
+
+        Their idempotency keys are free. Those of which it is not known yet what was committed are not among them.
+        """
+        undecided = [each for writer in self.writers() for each in writer.emulation_ids]
+        chosen = (
+            sa.select(_emulations.c.id)
+            .where(_emulations.c.ended_at < before, _SEEN, _emulations.c.id.not_in(undecided))
+            .limit(limit)
+        )
+        with self._write() as connection:
+            hide = _emulations.update().where(_emulations.c.id.in_(chosen.scalar_subquery()))
+            return connection.execute(hide.values(state=_HIDDEN, idempotency_key=None)).rowcount
+
+    def delete_hidden(self, limit: int) -> bool:
+        """Delete a hidden emulation, or so many rows of its manifest; tell whether there was one."""
+        o = _objects.c
+        with self._write() as connection:
+            emulation_id = connection.scalar(sa.select(_emulations.c.id).where(~_SEEN).limit(1))
+            if emulation_id is None:
+                return False
+            of_it = sa.select(o.key).where(o.emulation_id == emulation_id).order_by(o.key)
+            if (last := connection.scalar(of_it.offset(limit - 1).limit(1))) is not None:
+                connection.execute(_objects.delete().where(o.emulation_id == emulation_id, o.key <= last))
+                return True
+            for table in (_objects, _partitions, _untidy):
+                connection.execute(table.delete().where(table.c.emulation_id == emulation_id))
+            connection.execute(_emulations.delete().where(_emulations.c.id == emulation_id))
+            return True
+
     def add_writer(self, writer_id: str, sink: str) -> None:
         """Note that a worker may leave commits open from now on."""
         with self._write() as connection:
@@ -529,8 +565,7 @@ def _counts(connection: Connection, state: State | None, domain: str | None) -> 
     counts: dict[str, tuple[int, int, int]] = {}
     for of_state, of_domain, number, records, size, condition in sources:
         sums = sa.select(of_state, sa.func.sum(number), sa.func.sum(records), sa.func.sum(size)).where(condition)
-        if state is not None:
-            sums = sums.where(of_state == state)
+        sums = sums.where(of_state != _HIDDEN if state is None else of_state == state)
         if domain is not None:
             sums = sums.where(of_domain == domain)
         for row in connection.execute(sums.group_by(of_state)):

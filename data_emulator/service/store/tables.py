@@ -38,6 +38,7 @@ emulations = sa.Table(
         server_default="0",
         comment="the most that its sink has ever accepted: what is lost of them is made again",
     ),
+    sa.Index("ix_emulations_ended_at", "ended_at"),
     sa.Index("ix_emulations_state_number", "state", "number"),
     sa.Index("ix_emulations_domain_number", "domain", "number"),
     sa.Index("ix_emulations_domain_state_number", "domain", "state", "number"),
