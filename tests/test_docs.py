@@ -290,7 +290,7 @@ def test_every_dependency_has_its_reason() -> None:
     extras: dict[str, set[str]] = {}
     for text in importlib.metadata.requires("lakehouse-data-emulator") or []:
         requirement = Requirement(text)
-        for extra in ("airflow", "bronze", "service", "embedded", "bench", "spark", "dev"):
+        for extra in ("airflow", "bronze", "service", "embedded", "verify", "bench", "spark", "dev"):
             if requirement.marker and requirement.marker.evaluate({"extra": extra}):
                 extras.setdefault(requirement.name, set()).add(extra)
     rows = table_rows(DOCS / "adr" / "0002-dependencies.md", "**Decision.**")

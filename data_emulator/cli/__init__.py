@@ -1,7 +1,7 @@
 """The command line, ``data-emulator``: a file for each subject.
 
-What a command needs is imported when it runs: so help is printed at once, and the libraries of the stack and the
-readers, which come with the extra `embedded`, are needed by their commands only.
+What a command needs is imported when it runs: so help is printed at once, and the libraries of the stack, which come
+with the extra `embedded`, and of the readers, which come with `verify`, are needed by their commands only.
 """
 
 from __future__ import annotations

@@ -85,8 +85,8 @@ def with_running_stack(settings: Settings) -> Settings:
 
 @contextmanager
 def needs_extra(what: str) -> Iterator[None]:
-    """Give up with what to install, if a library is missing that the extra `embedded` brings."""
+    """Give up with what to install, if a library is missing that the extra `verify` brings."""
     try:
         yield
     except ModuleNotFoundError as error:
-        give_up(f"{what} needs {error.name}: install lakehouse-data-emulator[embedded]")
+        give_up(f"{what} needs {error.name}: install lakehouse-data-emulator[verify]")

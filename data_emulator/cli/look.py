@@ -111,9 +111,7 @@ def show(
     Service, store and broker come from the service's environment variables, or from a running 'make up'.
     """
     from data_emulator.errors import ConfigurationError
-
-    with needs_extra("show"):
-        from data_emulator.verify.readback import ReadBackError
+    from data_emulator.verify.readback import ReadBackError
 
     try:
         with needs_extra("show"):

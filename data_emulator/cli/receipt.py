@@ -35,7 +35,7 @@ def show(manifest: Manifest, place: str, settings: Settings) -> bool:
         typer.echo(f"    and {len(lines) - _LISTED:,} more")
     problems = _problems(manifest, settings)
     if problems is None:
-        typer.echo("Not read back: that needs lakehouse-data-emulator[embedded].")
+        typer.echo("Not read back: that needs lakehouse-data-emulator[verify].")
         return True
     if problems:
         typer.echo("Read back, and it is NOT what was written:")

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from data_emulator.engine.plan import Plan
 from data_emulator.engine.source import RecordSource
 from data_emulator.model import Checkpoint
-from data_emulator.wire import CLOCK_SKEW, EmulationCreated, EmulationRequest
+from data_emulator.service.store.emulation import AcceptedRequest
+from data_emulator.wire import CLOCK_SKEW, EmulationRequest
 
 BODY = {
     "emulator_sync": "minio",
@@ -25,8 +26,9 @@ BODY = {
 START, END = "2025-01-01T00:00:00Z", "2025-02-01T00:00:00+01:00"
 
 
-def request(**more: Any) -> EmulationRequest:
-    return EmulationRequest.model_validate({**BODY, **more})
+def request(**more: Any) -> AcceptedRequest:
+    """Return a request as it is accepted."""
+    return AcceptedRequest.model_validate(EmulationRequest.model_validate({**BODY, **more}).model_dump())
 
 
 def test_without_a_range_there_is_no_backfill() -> None:
@@ -39,8 +41,7 @@ def test_a_range_is_in_microseconds_whatever_its_zone() -> None:
     expected = (int(start.timestamp()) * 1_000_000, int(end.timestamp()) * 1_000_000)
     asked = request(start_time=START, end_time=END, rate=100.0)
     assert asked.backfill_us == expected
-    assert EmulationRequest.model_validate(asked.model_dump(mode="json")).backfill_us == expected
-    assert EmulationCreated(id="x", **asked.model_dump()).backfill_us == expected
+    assert AcceptedRequest.read(asked.model_dump(mode="json")).backfill_us == expected  # as it is stored
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ class TestRunning:
     ) -> None:
         status, printed = container.run(service_image, ["data-emulator", *command])
         assert (status, printed.count("\n")) == (2, 1), printed
-        assert "install lakehouse-data-emulator[embedded]" in printed
+        assert "install lakehouse-data-emulator[verify]" in printed
 
     def test_it_does_not_start_without_a_token(self, service_image: Image) -> None:
         status, printed = container.run(service_image, command(service_image))

@@ -11,7 +11,10 @@ from data_emulator.engine.run import Outcome
 
 
 class Clock(selectors.DefaultSelector):
-    """An event loop's selector for which time passes only when there is nothing to do, and then at once."""
+    """An event loop's selector for which time passes only when there is nothing to do, and then at once.
+
+    A nanosecond passes anyway, as it does for a real clock: what waits for less than that would wait for ever.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -19,8 +22,8 @@ class Clock(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> Any:
         ready = super().select(0)
-        if not ready and timeout:
-            self.now_s += max(timeout, 1e-6)  # as of a real clock, there is a least step: adding less may add nothing
+        if not ready:
+            self.now_s += max(timeout or 0.0, 1e-9)
         return ready
 
 
