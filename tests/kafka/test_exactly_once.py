@@ -286,7 +286,7 @@ def test_a_broker_that_goes_away_right_before_a_commit_holds_no_emulation_up(
     finally:
         apache_kafka.start()
     store = service.store
-    wait_until(lambda: all(store.prepared(each) is None for each in store.transactional_ids()), "it is found out")
+    wait_until(lambda: all(each.commit is None for each in store.writers()), "it is found out")
     assert assert_manifest_is_true(service, topic, emulation_id) > 0
     assert service.get(emulation_id).state is State(ends)
     assert worker_pids(service) == pids
