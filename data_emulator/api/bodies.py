@@ -10,6 +10,7 @@ from pydantic_core import to_json
 
 from data_emulator.domains import all_domains
 from data_emulator.engine.outage import Outage
+from data_emulator.errors import InvalidRequest
 from data_emulator.model import ObjectWritten, PartitionWritten, State
 from data_emulator.service.store.emulation import Emulation
 from data_emulator.settings import Settings
@@ -109,9 +110,14 @@ def _share(emulation: Emulation, *, is_waiting: bool) -> float:
 def manifest(
     emulation: Emulation, objects: list[ObjectWritten], partitions: list[PartitionWritten], settings: Settings
 ) -> Manifest:
-    """Return the manifest of an emulation."""
+    """Return the manifest of an emulation.
+
+    :raises InvalidRequest: when its sink is none of today's.
+    """
     request = emulation.request
-    destination, kind = _destination(emulation), SINKS[request.emulator_sync]
+    destination, kind = _destination(emulation), SINKS.get(request.emulator_sync)
+    if kind is None:
+        raise InvalidRequest(f"There is no manifest of {emulation.id}: its sink {request.emulator_sync!r} is not known")
     parts: list[ObjectWritten | PartitionWritten] = [*objects, *partitions]
     return Manifest(
         id=emulation.id,
@@ -166,4 +172,6 @@ def _destination(emulation: Emulation) -> str:
 
 
 def _place(emulation: Emulation, settings: Settings) -> str:
-    return SINKS[emulation.request.emulator_sync].place(settings, _destination(emulation), emulation.id)
+    name, destination = emulation.request.emulator_sync, _destination(emulation)
+    kind = SINKS.get(name)
+    return kind.place(settings, destination, emulation.id) if kind else f"{name}:{destination}/{emulation.id}/"

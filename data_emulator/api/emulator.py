@@ -144,7 +144,7 @@ def _granted_wait_s(request: Request, response: Response, prefer: str | None) ->
     return wait_s or 0
 
 
-@router.get("/{emulation_id}/manifest", response_model=Manifest, responses=_problems(401, 404))
+@router.get("/{emulation_id}/manifest", response_model=Manifest, responses=_problems(400, 401, 404))
 def get_manifest(emulation_id: str, service: Service) -> StreamingResponse:
     """Return the manifest: exactly where an emulation's data is. However long it is, it is sent piece by piece."""
     emulation, partitions = service.manifest_head(emulation_id)

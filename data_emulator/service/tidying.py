@@ -87,7 +87,8 @@ class Tidier:
 
     def _tidy(self, of: Untidy) -> bool:
         """Delete what one emulation has left, and note when to look again; tell whether its store let it."""
-        open_bucket, domain, place = SINKS[of.sink].bucket, all_domains().get(of.domain), (of.sink, of.domain)
+        kind, domain, place = SINKS.get(of.sink), all_domains().get(of.domain), (of.sink, of.domain)
+        open_bucket = kind.bucket if kind else None
         if open_bucket is None or domain is None:
             self._store.set_tidy(of.emulation_id)
             return True

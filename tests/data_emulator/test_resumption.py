@@ -21,7 +21,7 @@ from data_emulator.sinks.file import Folder
 from data_emulator.sinks.objects import ObjectSink
 from data_emulator.stack.seaweedfs import SeaweedFS
 from tests.support import readback
-from tests.support.in_process import ended, kill_workers, start, wait_until, worker_pids
+from tests.support.in_process import ended, kill_workers, opened, start, wait_until, worker_pids
 from tests.support.writing import FilePlace
 
 pytestmark = pytest.mark.integration
@@ -59,10 +59,8 @@ def settings(s3_settings: Settings, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def service(settings: Settings) -> Iterator[Emulations]:
-    opened = Emulations(settings)
-    opened.open()
-    yield opened
-    opened.close()
+    with opened(settings) as service:
+        yield service
 
 
 @pytest.fixture(params=["minio", "file"])

@@ -20,7 +20,7 @@ from data_emulator.settings import Settings
 from data_emulator.stack.seaweedfs import SeaweedFS
 from tests.support import readback
 from tests.support.faulty_store import FaultyStore, Refusal, Request
-from tests.support.in_process import ended, kill_workers, start, wait_until
+from tests.support.in_process import ended, kill_workers, opened, start, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -51,10 +51,8 @@ def settings(s3_settings: Settings, proxy: FaultyStore, tmp_path: Path, monkeypa
 
 @pytest.fixture
 def service(settings: Settings) -> Iterator[Emulations]:
-    opened = Emulations(settings)
-    opened.open()
-    yield opened
-    opened.close()
+    with opened(settings) as service:
+        yield service
 
 
 def tidies(request: Request) -> bool:

@@ -258,8 +258,7 @@ def test_what_cannot_be_found_out_in_time_is_found_out_later(
         assert_counts_as_the_manifest_says(service, emulation_id)
     finally:
         apache_kafka.start()
-    store = service.store
-    wait_until(lambda: all(each.commit is None for each in store.writers()), "it is found out")
+    until_found_out(service)
     assert assert_manifest_is_true(service, topic, emulation_id) > 0
     assert service.get(emulation_id).state is State(ends)
 
@@ -285,13 +284,17 @@ def test_a_broker_that_goes_away_right_before_a_commit_holds_no_emulation_up(
         assert_counts_as_the_manifest_says(service, emulation_id)
     finally:
         apache_kafka.start()
-    store = service.store
-    wait_until(lambda: all(each.commit is None for each in store.writers()), "it is found out")
+    until_found_out(service)
     assert assert_manifest_is_true(service, topic, emulation_id) > 0
     assert service.get(emulation_id).state is State(ends)
     assert worker_pids(service) == pids
     again = started(service, timeout=1)
     assert ended(service, again).state is State.COMPLETED
+
+
+def until_found_out(service: Emulations) -> None:
+    """Wait until it is known what became of every commit."""
+    wait_until(lambda: all(each.commit is None for each in service.store.writers()), "it is found out")
 
 
 def assert_counts_as_the_manifest_says(service: Emulations, emulation_id: str) -> None:

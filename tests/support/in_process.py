@@ -6,11 +6,13 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from data_emulator.service.emulations import Emulations
 from data_emulator.service.store.emulation import Emulation
+from data_emulator.settings import Settings
 from data_emulator.wire import EmulationRequest
 
 PATIENCE_S = 120
@@ -32,6 +34,17 @@ class Clock:
         self.now_s += by_s
         before = self._reads
         wait_until(lambda: self._reads >= before + 3, "it is looked who is abandoned")
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Emulations]:
+    """Give a service that is open."""
+    service = Emulations(settings)
+    service.open()
+    try:
+        yield service
+    finally:
+        service.close()
 
 
 def start(service: Emulations, **changes: Any) -> str:

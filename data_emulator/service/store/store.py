@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from data_emulator.engine.messages import Report
 from data_emulator.errors import ConfigurationError
 from data_emulator.model import Checkpoint, Commit, ObjectWritten, PartitionWritten, State
-from data_emulator.service.store.emulation import Emulation, from_row
+from data_emulator.service.store.emulation import AcceptedRequest, Emulation, from_row
 from data_emulator.service.store.migrations import migrate
 from data_emulator.service.store.tables import emulations as _emulations
 from data_emulator.service.store.tables import history as _history
@@ -387,17 +387,18 @@ class Store:
             .limit(limit)
         )
         with self._engine.connect() as connection:
-            return [
-                Untidy(
-                    row.id,
-                    row.request["emulator_sync"],
-                    row.request["emulation_domain"],
-                    may_have_parts(row.request["sync_type"], row.request["max_chunk_size"]),
-                    row.last,
-                    row.looks,
-                )
-                for row in connection.execute(due)
-            ]
+            rows = [(AcceptedRequest.read(row.request), row) for row in connection.execute(due)]
+        return [
+            Untidy(
+                row.id,
+                request.emulator_sync,
+                request.emulation_domain,
+                may_have_parts(request.sync_type, request.max_chunk_size),
+                row.last,
+                row.looks,
+            )
+            for request, row in rows
+        ]
 
     def set_untidy(self, emulation_id: str, due_at: float, looks: int) -> None:
         """Note when to look next at what an emulation has left behind."""

@@ -106,6 +106,20 @@ def test_the_emulations_of_an_old_database_go_on(path: Path, tmp_path: Path) -> 
         service.close()
 
 
+def test_a_migration_that_is_cut_off_leaves_the_database_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut_off(*_: object, **__: object) -> None:
+        raise OSError("killed")
+
+    with monkeypatch.context() as killed:
+        killed.setattr("alembic.op.drop_table", cut_off)  # after a table was made and filled
+        with pytest.raises(OSError, match="killed"):
+            Store(f"sqlite:///{path}")
+    with sa.create_engine(f"sqlite:///{path}").connect() as connection:
+        assert not {"writers", "alembic_version"} & set(sa.inspect(connection).get_table_names())
+    Store(f"sqlite:///{path}").close()
+    assert differences(path) == []
+
+
 def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'state.db'}"
     Store(url).close()

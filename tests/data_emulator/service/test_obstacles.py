@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from data_emulator.api import bodies
 from data_emulator.model import State
 from data_emulator.service.emulations import Emulations
 from data_emulator.service.obstacles import obstacle
@@ -49,6 +50,7 @@ def test_those_that_can_go_on_do(tmp_path: Path, state: State) -> None:
     try:
         assert ended(service, good.id).state is State.COMPLETED
         for each, (_, reason) in zip(odd, CHANGES, strict=True):
+            assert bodies.status(service.get(each.id), settings).id == each.id  # it can be listed
             found = service.get(each.id)
             assert found.state is State.FAILED
             assert str(found.error).startswith(reason)

@@ -28,6 +28,9 @@ def migrate(engine: Engine) -> None:
     :raises ConfigurationError: when a newer version of the service has changed its schema already.
     """
     with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            # Its driver begins no transaction before CREATE or DROP: killed in between, it would be half migrated.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
         config = Config()
         config.set_main_option("script_location", _LOCATION)
         config.attributes["connection"] = connection
